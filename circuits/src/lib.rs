@@ -1,0 +1,11 @@
+//! The language both sides of a vinfer proof share.
+//!
+//! A [`program::Program`] is what the compiler emits: a graph of exact integer tensor operations with all
+//! constants. Everything in this crate is deterministic, `no_std + alloc`, and free of prover or verifier logic.
+#![no_std]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod boundary;
+pub mod ops;
+pub mod program;

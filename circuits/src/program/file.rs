@@ -1,0 +1,49 @@
+//! Program files: magic, format version, BLAKE3 checksum, postcard body.
+
+use alloc::vec::Vec;
+
+use super::{Program, ProgramError};
+
+const MAGIC: &[u8; 8] = b"VINFERP1";
+
+/// Why bytes are not a program file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProgramFileError {
+    /// The file does not start with the program magic.
+    #[error("not a vinfer program file (or one of another format version); run `vinfer compile` again")]
+    BadMagic,
+    /// The checksum does not match: the file is truncated or damaged.
+    #[error("program file is truncated or damaged (checksum mismatch); run `vinfer compile` again")]
+    Checksum,
+    /// The body does not decode.
+    #[error("program file does not decode; run `vinfer compile` again")]
+    Malformed,
+    /// The program decodes but breaks a rule of its own.
+    #[error("program is not valid: {0}")]
+    Invalid(#[from] ProgramError),
+}
+
+/// Serialises a program.
+pub fn to_bytes(program: &Program) -> Vec<u8> {
+    let body = postcard::to_allocvec(program).unwrap_or_default();
+    let mut out = Vec::with_capacity(body.len() + 40);
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(blake3::hash(&body).as_bytes());
+    out.extend_from_slice(&body);
+    out
+}
+
+/// Reads and validates a program.
+///
+/// # Errors
+/// [`ProgramFileError`] says whether the file is foreign, damaged or holds an invalid program.
+pub fn from_bytes(bytes: &[u8]) -> Result<Program, ProgramFileError> {
+    let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or(ProgramFileError::BadMagic)?;
+    let (checksum, body) = rest.split_at_checked(32).ok_or(ProgramFileError::Checksum)?;
+    if blake3::hash(body).as_bytes() != checksum {
+        return Err(ProgramFileError::Checksum);
+    }
+    let program: Program = postcard::from_bytes(body).map_err(|_| ProgramFileError::Malformed)?;
+    program.validate()?;
+    Ok(program)
+}

@@ -1,0 +1,313 @@
+//! What makes a [`Program`] well formed. Everything downstream (executor, relations, prover) relies on these rules.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+
+use super::{Op, Program, ValueId};
+use crate::ops::{AddForm, AddOperand, Requant, RewireKind, Window};
+
+/// A rule that a program breaks. Produced by damaged or hand-made program files; the compiler never emits one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProgramError {
+    /// A value id is out of range.
+    #[error("value {0} does not exist")]
+    UnknownValue(ValueId),
+    /// A value is read before it is defined, or defined twice.
+    #[error("value {0} is used before its definition or defined twice")]
+    Order(ValueId),
+    /// A value has an impossible shape or quantisation.
+    #[error("value `{0}` has an invalid shape or quantisation")]
+    BadValue(String),
+    /// The shapes or constants of an operation do not fit together.
+    #[error("operation {index} ({what})")]
+    BadOp {
+        /// Position in `ops`.
+        index: usize,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// An accumulator can leave the range in which integer and float arithmetic agree.
+    #[error("operation {index}: accumulator of channel {channel} can reach {bound}, outside int32")]
+    Overflow {
+        /// Position in `ops`.
+        index: usize,
+        /// Output channel.
+        channel: usize,
+        /// The offending bound.
+        bound: i64,
+    },
+}
+
+/// Most elements one tensor may hold.
+const MAX_ELEMENTS: u64 = 1 << 28;
+
+impl Program {
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn validate(&self) -> Result<(), ProgramError> {
+        for value in &self.values {
+            let count = value.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)));
+            let q = &value.quantisation;
+            let ok = value.shape.len() <= 8
+                && count.is_some_and(|n| n >= 1 && n <= MAX_ELEMENTS)
+                && (q.int_type.min()..=q.int_type.max()).contains(&q.zero_point)
+                && q.scale().is_finite()
+                && q.scale() > 0.0;
+            if !ok {
+                return Err(ProgramError::BadValue(value.name.clone()));
+            }
+        }
+        let mut defined = BTreeSet::new();
+        for port in &self.inputs {
+            self.value(port.value)?;
+            if !defined.insert(port.value) {
+                return Err(ProgramError::Order(port.value));
+            }
+        }
+        for (index, op) in self.ops.iter().enumerate() {
+            for input in op.inputs() {
+                self.value(input)?;
+                if !defined.contains(&input) {
+                    return Err(ProgramError::Order(input));
+                }
+            }
+            self.value(op.output())?;
+            if !defined.insert(op.output()) {
+                return Err(ProgramError::Order(op.output()));
+            }
+            self.validate_op(index, op)?;
+        }
+        for port in &self.outputs {
+            self.value(port.value)?;
+            if !defined.contains(&port.value) {
+                return Err(ProgramError::Order(port.value));
+            }
+        }
+        if self.inputs.is_empty() || self.outputs.is_empty() {
+            return Err(ProgramError::BadOp { index: 0, what: "a program needs an input and an output" });
+        }
+        Ok(())
+    }
+
+    fn value(&self, id: ValueId) -> Result<&super::Value, ProgramError> {
+        self.values.get(id as usize).ok_or(ProgramError::UnknownValue(id))
+    }
+
+    fn validate_op(&self, index: usize, op: &Op) -> Result<(), ProgramError> {
+        let bad = |what| ProgramError::BadOp { index, what };
+        let out = self.value(op.output())?;
+        match op {
+            Op::Contract(c) => {
+                let input = self.value(c.input)?;
+                let channel = c.channel_axis as usize;
+                if input.shape.len() != out.shape.len() || channel >= input.shape.len() {
+                    return Err(bad("contraction: ranks differ"));
+                }
+                let in_channels = input.shape[channel];
+                if c.groups == 0 || in_channels % c.groups != 0 || c.out_channels % c.groups != 0 {
+                    return Err(bad("contraction: groups do not divide the channels"));
+                }
+                check_windows(&c.windows, &input.shape, &out.shape, Some(channel)).map_err(bad)?;
+                let per_row = u64::from(in_channels / c.groups)
+                    * c.windows.iter().map(|w| u64::from(w.kernel)).product::<u64>();
+                if out.shape[channel] != c.out_channels
+                    || c.weights.len() as u64 != per_row * u64::from(c.out_channels)
+                    || c.bias.len() != c.out_channels as usize
+                    || c.requant.len() != c.out_channels as usize
+                    || c.weights.iter().any(|w| !(-255..=255).contains(w))
+                {
+                    return Err(bad("contraction: weights, bias or requantisation have the wrong length"));
+                }
+                if c.bias.iter().any(|b| b.unsigned_abs() > 1 << 31) {
+                    return Err(bad("contraction: bias outside int32"));
+                }
+                for (ch, (&(min, max), requant)) in c.reachable(input).iter().zip(&c.requant).enumerate() {
+                    for bound in [min, max] {
+                        if i32::try_from(bound).is_err() {
+                            return Err(ProgramError::Overflow { index, channel: ch, bound });
+                        }
+                    }
+                    check_requant(requant, min, max, out).map_err(bad)?;
+                }
+            }
+            Op::Sum(s) => {
+                let input = self.value(s.input)?;
+                if input.shape.len() != out.shape.len() || s.axes.iter().any(|&a| a as usize >= input.shape.len()) {
+                    return Err(bad("sum: axes do not fit"));
+                }
+                for (axis, (&i, &o)) in input.shape.iter().zip(&out.shape).enumerate() {
+                    if o != if s.axes.contains(&(axis as u8)) { 1 } else { i } {
+                        return Err(bad("sum: output shape"));
+                    }
+                }
+                let (min, max) = s.reachable(input);
+                for bound in [min, max] {
+                    if i32::try_from(bound).is_err() {
+                        return Err(ProgramError::Overflow { index, channel: 0, bound });
+                    }
+                }
+                check_requant(&s.requant, min, max, out).map_err(bad)?;
+            }
+            Op::Add(add) => {
+                let a = self.value(add.a)?;
+                let (b_shape, b_lo, b_hi) = match &add.b {
+                    AddOperand::Value(b) => {
+                        let b = self.value(*b)?;
+                        (&b.shape, b.quantisation.lo(), b.quantisation.hi())
+                    }
+                    AddOperand::Constant { shape, data, lo, hi } => {
+                        let count: u64 = shape.iter().map(|&d| u64::from(d)).product();
+                        if count != data.len() as u64
+                            || shape.len() > 8
+                            || lo > hi
+                            || *lo < -255
+                            || *hi > 255
+                            || data.iter().any(|v| v < lo || v > hi)
+                        {
+                            return Err(bad("add: constant operand"));
+                        }
+                        (shape, *lo, *hi)
+                    }
+                };
+                if a.shape != out.shape
+                    || b_shape.len() != out.shape.len()
+                    || b_shape.iter().zip(&out.shape).any(|(&b, &o)| b != o && b != 1)
+                {
+                    return Err(bad("add: shapes"));
+                }
+                match &add.form {
+                    AddForm::Line { multiplier_a, multiplier_b, offset, shift } => {
+                        let bound = multiplier_a.unsigned_abs() as u128 * 255
+                            + multiplier_b.unsigned_abs() as u128 * 255
+                            + offset.unsigned_abs() as u128;
+                        if *shift > 44 || bound >= 1 << 62 {
+                            return Err(bad("add: constants too large"));
+                        }
+                    }
+                    AddForm::Table { table } => {
+                        let rows = (a.quantisation.hi() - a.quantisation.lo() + 1) as usize;
+                        let width = (b_hi - b_lo + 1) as usize;
+                        let (lo, hi) = (out.quantisation.lo(), out.quantisation.hi());
+                        if table.len() != rows * width || table.iter().any(|&y| !(lo..=hi).contains(&i32::from(y))) {
+                            return Err(bad("add: table"));
+                        }
+                    }
+                }
+            }
+            Op::Lookup(l) => {
+                let input = self.value(l.input)?;
+                let (lo, hi) = (out.quantisation.lo(), out.quantisation.hi());
+                let rows = (input.quantisation.hi() - input.quantisation.lo() + 1) as usize;
+                if input.shape != out.shape
+                    || l.table.len() != rows
+                    || l.table.iter().any(|&y| !(lo..=hi).contains(&i32::from(y)))
+                {
+                    return Err(bad("lookup: shape or table"));
+                }
+            }
+            Op::MaxPool(m) => {
+                let input = self.value(m.input)?;
+                if input.quantisation.lo() != out.quantisation.lo() || input.quantisation.hi() != out.quantisation.hi()
+                {
+                    return Err(bad("max pool: quantisation differs"));
+                }
+                check_windows(&m.windows, &input.shape, &out.shape, None).map_err(bad)?;
+                for w in &m.windows {
+                    let (i, o) = (input.shape[w.axis as usize], out.shape[w.axis as usize]);
+                    let empty = (0..o).any(|at| (0..w.kernel).all(|k| w.input_index(at, k, i).is_none()));
+                    if empty {
+                        return Err(bad("max pool: a window holds only padding"));
+                    }
+                }
+            }
+            Op::Rewire(r) => {
+                let input = self.value(r.input)?;
+                let same = input.quantisation.lo() == out.quantisation.lo()
+                    && input.quantisation.hi() == out.quantisation.hi();
+                let fits = match &r.kind {
+                    RewireKind::Reshape => input.len() == out.len(),
+                    RewireKind::Transpose { permutation } => {
+                        let seen: BTreeSet<u8> = permutation.iter().copied().collect();
+                        permutation.len() == input.shape.len()
+                            && out.shape.len() == input.shape.len()
+                            && seen.len() == permutation.len()
+                            && permutation
+                                .iter()
+                                .zip(&out.shape)
+                                .all(|(&from, &o)| input.shape.get(from as usize) == Some(&o))
+                    }
+                };
+                if !same || !fits {
+                    return Err(bad("rewire: shapes or quantisation"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_windows(
+    windows: &[Window],
+    input: &[u32],
+    output: &[u32],
+    channel: Option<usize>,
+) -> Result<(), &'static str> {
+    if input.len() != output.len() {
+        return Err("windows: ranks differ");
+    }
+    let mut previous: Option<u8> = None;
+    for w in windows {
+        let axis = w.axis as usize;
+        if axis >= input.len() || Some(axis) == channel || previous.is_some_and(|p| p >= w.axis) {
+            return Err("windows: axes must be distinct, ascending and not the channel");
+        }
+        previous = Some(w.axis);
+        let small = |v: u32| (1..=1 << 16).contains(&v);
+        if !small(w.kernel) || !small(w.stride) || !small(w.dilation) || w.pad_begin > 1 << 16 {
+            return Err("windows: kernel, stride, dilation or padding out of range");
+        }
+    }
+    for axis in 0..input.len() {
+        let windowed = windows.iter().any(|w| w.axis as usize == axis);
+        if !windowed && Some(axis) != channel && input[axis] != output[axis] {
+            return Err("windows: an axis without window changes size");
+        }
+    }
+    Ok(())
+}
+
+fn check_requant(requant: &Requant, min: i64, max: i64, out: &super::Value) -> Result<(), &'static str> {
+    let reach = u128::from(min.unsigned_abs().max(max.unsigned_abs()));
+    match requant {
+        Requant::Line { multiplier, offset, shift } => {
+            let bound = reach * u128::from(multiplier.unsigned_abs()) + u128::from(offset.unsigned_abs());
+            if *multiplier < 0 || *shift > 44 || bound >= 1 << 62 {
+                return Err("LINE constants out of range");
+            }
+        }
+        Requant::Parity { multiplier, offset, odd_delta, shift } => {
+            let bound = reach * u128::from(multiplier.unsigned_abs()) + u128::from(offset.unsigned_abs());
+            let grain = 1i64 << shift.saturating_sub(Requant::PARITY_DELTA_BITS).min(62);
+            if *multiplier < 0
+                || *shift > 44
+                || bound >= 1 << 62
+                || odd_delta.unsigned_abs() >= 1u64 << shift
+                || odd_delta % grain != 0
+            {
+                return Err("PARITY constants out of range");
+            }
+        }
+        Requant::Table { thresholds } => {
+            let levels = (out.quantisation.hi() - out.quantisation.lo()) as usize;
+            if thresholds.len() != levels
+                || thresholds.windows(2).any(|p| p[0] > p[1])
+                || thresholds.iter().any(|&t| t < min || t > max + 1)
+            {
+                return Err("TABLE thresholds out of range");
+            }
+        }
+    }
+    Ok(())
+}

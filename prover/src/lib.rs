@@ -1,0 +1,3 @@
+//! Executes programs, and proves the execution.
+
+pub mod execute;
