@@ -1,0 +1,78 @@
+//! The floating-point semantics that every solved form must reproduce bit for bit.
+
+use vinfer_circuits::program::IntType;
+
+/// ONNX Runtime's requantisation, centred: `clamp(rne(f32(f32(acc) * scale)), lo, hi)`.
+///
+/// `acc` is an int32 accumulator; its conversion to `f32` rounds to nearest even beyond 2^24.
+pub fn requant_reference(acc: i64, scale: f32, lo: i32, hi: i32) -> i32 {
+    // `as i64` saturates, so products beyond the integers clamp correctly.
+    let level = (acc as f32 * scale).round_ties_even() as i64;
+    level.clamp(i64::from(lo), i64::from(hi)) as i32
+}
+
+/// Quantisation of a `QLinearAdd`: scales and raw zero points of both operands and of the result.
+#[derive(Clone, Copy, Debug)]
+pub struct AddScales {
+    /// Scale of `a`.
+    pub sa: f32,
+    /// Zero point of `a`.
+    pub za: i32,
+    /// Scale of `b`.
+    pub sb: f32,
+    /// Zero point of `b`.
+    pub zb: i32,
+    /// Scale of the result.
+    pub sc: f32,
+    /// Zero point of the result.
+    pub zc: i32,
+    /// Type of the result; both operands have the same type.
+    pub out: IntType,
+    /// Whether the kernel runs with its operands exchanged, see [`add_reference`].
+    pub swapped: bool,
+}
+
+/// The fused kernel `fma(x, outer, fma(y, inner, constant))` on raw operands.
+pub(super) struct AddKernel {
+    outer: f32,
+    outer_zero: i32,
+    inner: f32,
+    inner_zero: i32,
+    constant: f32,
+    result_zero: i32,
+    out: IntType,
+}
+
+impl AddKernel {
+    pub(super) fn new(scales: &AddScales) -> Self {
+        let (a, b) = ((scales.sa / scales.sc, scales.za), (scales.sb / scales.sc, scales.zb));
+        let ((outer, outer_zero), (inner, inner_zero)) = if scales.swapped { (b, a) } else { (a, b) };
+        let zero = outer.mul_add(outer_zero as f32, inner * inner_zero as f32);
+        let constant = scales.zc as f32 - zero;
+        Self { outer, outer_zero, inner, inner_zero, constant, result_zero: scales.zc, out: scales.out }
+    }
+
+    /// The inner sum for the centred inner operand.
+    pub(super) fn inner(&self, y: i32) -> f32 {
+        ((y + self.inner_zero) as f32).mul_add(self.inner, self.constant)
+    }
+
+    /// The centred result for the centred outer operand, given the inner sum.
+    pub(super) fn outer(&self, x: i32, inner: f32) -> i32 {
+        let sum = ((x + self.outer_zero) as f32).mul_add(self.outer, inner).round_ties_even();
+        // `as` saturates, so the clamp is that of the float value.
+        (sum as i32).clamp(self.out.min(), self.out.max()) - self.result_zero
+    }
+}
+
+/// `QLinearAdd` of ONNX Runtime on x86-64 with FMA, on centred operands; the result is centred too.
+///
+/// With raw operands and the ratios `ra = f32(sa/sc)`, `rb = f32(sb/sc)` the result is
+/// `sat(rne(fma(a, ra, fma(b, rb, f32(zc - fma(ra, za, f32(rb*zb)))))))`. If the *first* ONNX operand is a single
+/// element (or is constant along a whole broadcast span) while the second is not, the runtime calls its kernel with
+/// the operands exchanged: the same formula with `a` and `b` exchanged throughout, which `swapped` selects.
+pub fn add_reference(scales: &AddScales, a: i32, b: i32) -> i32 {
+    let kernel = AddKernel::new(scales);
+    let (outer, inner) = if scales.swapped { (b, a) } else { (a, b) };
+    kernel.outer(outer, kernel.inner(inner))
+}
