@@ -7,5 +7,18 @@
 extern crate alloc;
 
 pub mod boundary;
+pub mod proof;
+pub mod schedule;
+pub mod soundness;
+pub mod statement;
+pub mod system;
+pub mod transcript;
+pub mod lower;
+pub mod mle;
+pub mod functional;
+pub mod hash;
+pub mod field;
+pub mod codec;
+pub mod arithmetic;
 pub mod ops;
 pub mod program;

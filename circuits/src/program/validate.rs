@@ -214,6 +214,9 @@ impl Program {
                     return Err(bad("max pool: quantisation differs"));
                 }
                 check_windows(&m.windows, &input.shape, &out.shape, None).map_err(bad)?;
+                if m.windows.is_empty() {
+                    return Err(bad("max pool: no window"));
+                }
                 for w in &m.windows {
                     let (i, o) = (input.shape[w.axis as usize], out.shape[w.axis as usize]);
                     let empty = (0..o).any(|at| (0..w.kernel).all(|k| w.input_index(at, k, i).is_none()));

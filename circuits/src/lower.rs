@@ -1,0 +1,313 @@
+//! Lowers a [`Program`] to its constraint [`System`], the constants it commits to, and the plan by which a prover fills
+//! the witness columns. Deterministic: anyone with the program derives the same verification key.
+//!
+//! A tensor is stored in one column whose axes are *atoms*: its logical axes, split where a later reshape needs it.
+//! Reshape and transpose only change the *view* of a column. Output channels of a contraction are the outermost axes.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::field::F;
+use crate::mle::index_bits;
+use crate::program::{Op, Port, Program, ValueId};
+use crate::system::{AxisMap, Column, ColumnId, Expr, Home, Instance, Layout, PublicPort, Source, System, Table,
+    TableRows};
+
+mod constants;
+mod contract;
+mod elementwise;
+mod pool;
+mod requant;
+mod views;
+
+pub use constants::TableKey;
+pub use requant::{RequantForm, RequantStep};
+use views::{Signal, View};
+
+/// Why a valid program has no constraint system.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LowerError {
+    /// A reshape mixes axes in a way that no common refinement of the axes expresses.
+    #[error(
+        "tensor `{tensor}`: this reshape regroups elements across axes, which is not supported; \
+         reshape only by merging or splitting whole axes"
+    )]
+    Reshape {
+        /// Name of the reshaped tensor.
+        tensor: String,
+    },
+    /// A window runs along an axis that a reshape splits or merges.
+    #[error("tensor `{tensor}`: a convolution or pooling window along an axis that a reshape splits or merges is not supported")]
+    WindowedAxis {
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// Grouped channels are split by a reshape.
+    #[error("tensor `{tensor}`: grouped channels that a reshape splits or merges are not supported")]
+    GroupedAxis {
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// The system would exceed the proof system's limits.
+    #[error("the model is too large for one proof: {0}")]
+    TooLarge(crate::system::SystemError),
+}
+
+/// How the prover fills witness columns; in an order in which each step's inputs are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A column holds a value of the trace.
+    Value {
+        /// The value.
+        value: ValueId,
+        /// Its column.
+        column: ColumnId,
+        /// Column axes in the row-major order of the logical tensor.
+        order: Vec<u8>,
+    },
+    /// Hints of one requantisation block.
+    Requant(RequantStep),
+    /// `column = max(a, b)` over the domain of `instance`, of its sources 0 and 1.
+    Max {
+        /// The instance.
+        instance: u32,
+        /// Intermediate column to fill, if the result is not a value of the trace.
+        column: Option<ColumnId>,
+    },
+}
+
+/// The result of lowering.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// The constraint system.
+    pub system: System,
+    /// Its layout.
+    pub layout: Layout,
+    /// Cells of the constant columns, row-major over real indices.
+    pub constants: Vec<(ColumnId, Vec<F>)>,
+    /// How to fill the witness.
+    pub plan: Vec<Step>,
+    /// The instances that came from each operation, as ranges into `system.instances`.
+    pub instances_of_op: Vec<(usize, usize)>,
+}
+
+/// Table sizes to choose from when lowering; see [`lower`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Widths {
+    /// Bits of a range limb.
+    limb: u8,
+    /// Most bits of a clamp table.
+    clamp: u8,
+}
+
+/// Lowers a validated program. Range widths are chosen by counting: the fewest leaves plus cells wins.
+///
+/// # Errors
+/// [`LowerError`] names the tensor that cannot be expressed.
+pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
+    let mut best: Option<(u64, Widths)> = None;
+    for limb in [9u8, 10, 11, 12, 13, 14, 15, 16] {
+        for clamp in [11u8, 13, 15, 17] {
+            let widths = Widths { limb, clamp };
+            let lowered = Lowering::run(program, widths, false)?;
+            let cost = lowered.as_ref().map(|l| {
+                let cells: u64 = l.system.columns.iter().filter(|c| c.home == Home::Witness).map(Column::padded_cells).sum();
+                2 * l.layout.leaf_len + cells
+            });
+            if let Some(cost) = cost
+                && best.is_none_or(|(least, _)| cost < least)
+            {
+                best = Some((cost, widths));
+            }
+        }
+    }
+    let widths = best.map_or(Widths { limb: 12, clamp: 16 }, |(_, w)| w);
+    let lowered = Lowering::run(program, widths, true)?.ok_or(LowerError::TooLarge(crate::system::SystemError {
+        part: "lowering",
+        index: 0,
+        rule: "no table widths fit",
+    }))?;
+    lowered.system.validate().map_err(LowerError::TooLarge)?;
+    Ok(lowered)
+}
+
+/// State of one lowering pass.
+pub(crate) struct Lowering<'p> {
+    program: &'p Program,
+    widths: Widths,
+    with_constants: bool,
+    /// Atom sizes forced by reshapes, per (value, logical axis).
+    refinements: BTreeMap<(ValueId, usize), Vec<u32>>,
+    views: Vec<Option<View>>,
+    /// For each column: the (value, logical axis, atom) behind each of its axes, where splitting is possible.
+    column_atoms: BTreeMap<ColumnId, Vec<Option<(ValueId, usize, usize)>>>,
+    system: System,
+    constants: Vec<(ColumnId, Vec<F>)>,
+    plan: Vec<Step>,
+    tables: BTreeMap<TableKey, u32>,
+    public_roots: Vec<bool>,
+    /// Set when the widths cannot express the program.
+    infeasible: bool,
+}
+
+impl<'p> Lowering<'p> {
+    fn run(program: &'p Program, widths: Widths, with_constants: bool) -> Result<Option<Lowered>, LowerError> {
+        let mut refinements = BTreeMap::new();
+        // Every restart splits one atom of some value; an axis of at most 2^28 splits at most 28 times.
+        for _ in 0..program.values.len() * 32 + 1 {
+            let mut pass = Self {
+                program,
+                widths,
+                with_constants,
+                refinements: core::mem::take(&mut refinements),
+                views: vec![None; program.values.len()],
+                column_atoms: BTreeMap::new(),
+                system: System {
+                    columns: Vec::new(),
+                    instances: Vec::new(),
+                    tables: Vec::new(),
+                    contractions: Vec::new(),
+                    inputs: Vec::new(),
+                    outputs: Vec::new(),
+                },
+                constants: Vec::new(),
+                plan: Vec::new(),
+                tables: BTreeMap::new(),
+                public_roots: public_roots(program),
+                infeasible: false,
+            };
+            match pass.lower_all() {
+                Ok(instances_of_op) => {
+                    if pass.infeasible {
+                        return Ok(None);
+                    }
+                    let layout = Layout::new(&pass.system);
+                    return Ok(Some(Lowered {
+                        system: pass.system,
+                        layout,
+                        constants: pass.constants,
+                        plan: pass.plan,
+                        instances_of_op,
+                    }));
+                }
+                Err(Signal::Split { value, axis, atom, outer }) => {
+                    refinements = core::mem::take(&mut pass.refinements);
+                    let size = program.values[value as usize].shape[axis];
+                    let atoms = refinements.entry((value, axis)).or_insert_with(|| vec![size]);
+                    let inner = atoms[atom] / outer;
+                    atoms[atom] = outer;
+                    atoms.insert(atom + 1, inner);
+                }
+                Err(Signal::Fail(error)) => return Err(error),
+            }
+        }
+        Err(LowerError::Reshape { tensor: String::new() })
+    }
+
+    fn lower_all(&mut self) -> Result<Vec<(usize, usize)>, Signal> {
+        for port in &self.program.inputs {
+            self.root_value(port.value);
+        }
+        let mut instances_of_op = Vec::with_capacity(self.program.ops.len());
+        for (index, op) in self.program.ops.iter().enumerate() {
+            let start = self.system.instances.len();
+            match op {
+                Op::Contract(c) => self.contract(index, c)?,
+                Op::Add(a) => self.add(index, a)?,
+                Op::Sum(s) => self.sum(index, s)?,
+                Op::Lookup(l) => self.lookup(l)?,
+                Op::MaxPool(m) => self.max_pool(m)?,
+                Op::Rewire(r) => self.rewire(r)?,
+            }
+            instances_of_op.push((start, self.system.instances.len()));
+        }
+        self.system.inputs = self.program.inputs.iter().map(|p| self.public_port(p)).collect::<Result<_, _>>()?;
+        self.system.outputs = self.program.outputs.iter().map(|p| self.public_port(p)).collect::<Result<_, _>>()?;
+        if self.system.tables.is_empty() {
+            // A program that only moves data still needs a non-empty argument.
+            self.range_table(self.widths.limb);
+        }
+        Ok(instances_of_op)
+    }
+
+    fn public_port(&self, port: &Port) -> Result<PublicPort, Signal> {
+        let view = self.view(port.value)?;
+        let value = &self.program.values[port.value as usize];
+        Ok(PublicPort {
+            name: port.name.clone(),
+            port_type: port.port_type,
+            leading_batch: port.leading_batch,
+            shape: value.shape.clone(),
+            quantisation: value.quantisation,
+            column: view.column,
+            order: self.full_order(view),
+        })
+    }
+
+    fn new_column(&mut self, home: Home, dims: Vec<u32>) -> ColumnId {
+        self.system.columns.push(Column { home, dims });
+        (self.system.columns.len() - 1) as ColumnId
+    }
+
+    fn new_constant(&mut self, dims: Vec<u32>, cells: impl FnOnce() -> Vec<F>) -> ColumnId {
+        let id = self.new_column(Home::Constants, dims);
+        if self.with_constants {
+            self.constants.push((id, cells()));
+        }
+        id
+    }
+
+    fn new_instance(&mut self, dims: Vec<u32>, sources: Vec<Source>) -> usize {
+        self.system.instances.push(Instance { dims, sources, lookups: Vec::new() });
+        self.system.instances.len() - 1
+    }
+
+    fn push_lookup(&mut self, instance: usize, table: u32, tuple: Vec<Expr>) {
+        self.system.instances[instance].lookups.push(crate::system::LookupArgument { table, tuple });
+    }
+
+    fn table(&mut self, key: TableKey, rows: impl FnOnce(&mut Self) -> TableRows) -> u32 {
+        if let Some(&id) = self.tables.get(&key) {
+            return id;
+        }
+        let rows = rows(self);
+        let count = self.system.table_rows(&rows) as u32;
+        let multiplicity = self.new_column(Home::Witness, vec![count]);
+        self.system.tables.push(Table { rows, multiplicity });
+        let id = (self.system.tables.len() - 1) as u32;
+        self.tables.insert(key, id);
+        id
+    }
+
+    fn range_table(&mut self, bits: u8) -> u32 {
+        self.table(TableKey::Range(bits), |_| TableRows::Range { bits })
+    }
+}
+
+/// Which values are stored in a public column: roots of graph inputs and outputs.
+fn public_roots(program: &Program) -> Vec<bool> {
+    let mut root: Vec<ValueId> = (0..program.values.len() as u32).collect();
+    for op in &program.ops {
+        if let Op::Rewire(r) = op {
+            root[r.output as usize] = root[r.input as usize];
+        }
+    }
+    let mut public = vec![false; program.values.len()];
+    for port in program.inputs.iter().chain(&program.outputs) {
+        public[root[port.value as usize] as usize] = true;
+    }
+    public
+}
+
+/// `Same` maps for a column stored over exactly the domain.
+fn same_maps(rank: usize) -> Vec<AxisMap> {
+    (0..rank).map(|axis| AxisMap::Same { axis: axis as u8 }).collect()
+}
+
+/// Bits of a signed table holding `min..=max`.
+fn signed_bits(min: i64, max: i64) -> u8 {
+    let magnitude = max.max(-(min + 1)).max(0) as u64;
+    (index_bits(magnitude + 1) + 1) as u8
+}

@@ -1,0 +1,189 @@
+//! Lowering of `Add`, `Sum` and `Lookup`.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::constants::{coefficient, expr, single};
+use super::requant::{Accumulator, AccumulatorSource};
+use super::views::{Signal, View};
+use super::{Lowering, same_maps};
+use crate::field::from_i64;
+use crate::ops::{Add, AddForm, AddOperand, Lookup, Requant, Sum};
+use crate::program::ValueId;
+use crate::system::{AxisMap, ColumnId, Expr, Source};
+
+impl Lowering<'_> {
+    /// Output column in logical order, its axes carried over from `view` (axis `i` from axis `i`).
+    fn carried_output(&mut self, output: ValueId, view: &View) -> Result<(ColumnId, Vec<Vec<u32>>), Signal> {
+        let rank = self.program.values[output as usize].shape.len();
+        let atoms = (0..rank).map(|axis| self.carried(output, axis, view, axis)).collect::<Result<Vec<_>, _>>()?;
+        let order: Vec<usize> = (0..rank).collect();
+        Ok((self.own_column(output, &atoms, &order), atoms))
+    }
+
+    pub(super) fn lookup(&mut self, op: &Lookup) -> Result<(), Signal> {
+        let view = self.view(op.input)?.clone();
+        let (column, atoms) = self.carried_output(op.output, &view)?;
+        let dims = self.column_dims(column).to_vec();
+        let input = Source::Column { column: view.column, maps: self.read_maps(&view, domain_axes(&atoms)) };
+        let y = Source::Column { column, maps: same_maps(dims.len()) };
+        let lo = i64::from(self.program.values[op.input as usize].quantisation.lo());
+        // Inputs are shifted to 1.., so that the all-zero tuple of pads is no real row.
+        let keys = (0..=op.table.len() as i64).collect();
+        let results = core::iter::once(0).chain(op.table.iter().map(|&y| i64::from(y))).collect();
+        let table = self.row_table(vec![keys, results]);
+        let instance = self.new_instance(dims, vec![input, y]);
+        let key = Expr { terms: vec![(1, 0)], constant: coefficient(1 - lo), index_coefficient: 0 };
+        self.push_lookup(instance, table, vec![key, single(1)]);
+        Ok(())
+    }
+
+    pub(super) fn sum(&mut self, op_index: usize, op: &Sum) -> Result<(), Signal> {
+        let view = self.view(op.input)?.clone();
+        let input = &self.program.values[op.input as usize];
+        let output = &self.program.values[op.output as usize];
+        let rank = output.shape.len();
+        let summed = |axis: usize| op.axes.contains(&(axis as u8));
+        let mut atoms = Vec::with_capacity(rank);
+        for axis in 0..rank {
+            atoms.push(if summed(axis) { vec![1] } else { self.carried(op.output, axis, &view, axis)? });
+        }
+        let order: Vec<usize> = (0..rank).collect();
+        let column = self.own_column(op.output, &atoms, &order);
+        let dims = self.column_dims(column).to_vec();
+        let axis_of = domain_axes(&atoms);
+        let maps = self.read_maps(&view, |axis, atom| if summed(axis) { None } else { axis_of(axis, atom) });
+        self.requantise(&Accumulator {
+            op: op_index,
+            positions: dims,
+            output: column,
+            channel_axes: 0,
+            requant: core::slice::from_ref(&op.requant),
+            bias: &[0],
+            reachable: vec![op.reachable(input)],
+            range: (output.quantisation.lo(), output.quantisation.hi()),
+            source: AccumulatorSource::Linear(vec![(1, Source::Column { column: view.column, maps })]),
+        });
+        Ok(())
+    }
+
+    pub(super) fn add(&mut self, op_index: usize, op: &Add) -> Result<(), Signal> {
+        let a_view = self.view(op.a)?.clone();
+        let out_shape = self.program.values[op.output as usize].shape.clone();
+        if let AddOperand::Value(b) = &op.b {
+            let b_view = self.view(*b)?.clone();
+            self.unify(op.a, &a_view, *b, &b_view)?;
+        }
+        let (column, atoms) = self.carried_output(op.output, &a_view)?;
+        let dims = self.column_dims(column).to_vec();
+        let axis_of = domain_axes(&atoms);
+        let a_source = Source::Column { column: a_view.column, maps: self.read_maps(&a_view, &axis_of) };
+        let (b_source, b_range) = match &op.b {
+            AddOperand::Value(b) => {
+                let view = self.view(*b)?.clone();
+                let value = &self.program.values[*b as usize];
+                let wide = |axis: usize| value.shape[axis] == out_shape[axis];
+                let maps = self.read_maps(&view, |axis, atom| if wide(axis) { axis_of(axis, atom) } else { None });
+                (Source::Column { column: view.column, maps }, (value.quantisation.lo(), value.quantisation.hi()))
+            }
+            AddOperand::Constant { shape, data, lo, hi } => {
+                let mut own_dims = Vec::new();
+                let mut maps = Vec::new();
+                for (axis, &size) in shape.iter().enumerate() {
+                    if size == out_shape[axis] {
+                        for (atom, &s) in atoms[axis].iter().enumerate() {
+                            own_dims.push(s);
+                            maps.push(axis_of(axis, atom).map_or(AxisMap::Sum, |axis| AxisMap::Same { axis }));
+                        }
+                    } else {
+                        own_dims.push(1);
+                        maps.push(AxisMap::Sum);
+                    }
+                }
+                if own_dims.is_empty() {
+                    own_dims.push(1);
+                    maps.push(AxisMap::Sum);
+                }
+                let cells = data.clone();
+                let id = self.new_constant(own_dims, || cells.iter().map(|&v| from_i64(i64::from(v))).collect());
+                (Source::Column { column: id, maps }, (*lo, *hi))
+            }
+        };
+        let a_value = &self.program.values[op.a as usize];
+        let a_range = (a_value.quantisation.lo(), a_value.quantisation.hi());
+        let out = &self.program.values[op.output as usize].quantisation;
+        match &op.form {
+            AddForm::Line { multiplier_a, multiplier_b, offset, shift } => {
+                // The accumulator is a*Ma + b*Mb with multiplier 1, requantised by LINE.
+                let span = |m: i64, r: (i32, i32)| {
+                    let (x, y) = (m * i64::from(r.0), m * i64::from(r.1));
+                    (x.min(y), x.max(y))
+                };
+                let (sa, sb) = (span(*multiplier_a, a_range), span(*multiplier_b, b_range));
+                let requant = Requant::Line { multiplier: 1, offset: *offset, shift: *shift };
+                self.requantise(&Accumulator {
+                    op: op_index,
+                    positions: dims,
+                    output: column,
+                    channel_axes: 0,
+                    requant: core::slice::from_ref(&requant),
+                    bias: &[0],
+                    reachable: vec![(sa.0 + sb.0, sa.1 + sb.1)],
+                    range: (out.lo(), out.hi()),
+                    source: AccumulatorSource::Linear(vec![(*multiplier_a, a_source), (*multiplier_b, b_source)]),
+                });
+            }
+            AddForm::Table { table } => {
+                let width = i64::from(b_range.1 - b_range.0 + 1);
+                let keys = (0..=table.len() as i64).collect();
+                let results = core::iter::once(0).chain(table.iter().map(|&y| i64::from(y))).collect();
+                let table = self.row_table(vec![keys, results]);
+                let y = Source::Column { column, maps: same_maps(dims.len()) };
+                let instance = self.new_instance(dims, vec![a_source, b_source, y]);
+                let mut key = expr(vec![(coefficient(width), 0), (1, 1)]);
+                key.constant = coefficient(1 - i64::from(a_range.0) * width - i64::from(b_range.0));
+                self.push_lookup(instance, table, vec![key, single(2)]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Splits atoms until both operands agree on every axis they share.
+    fn unify(&self, a: ValueId, a_view: &View, b: ValueId, b_view: &View) -> Result<(), Signal> {
+        let (a_shape, b_shape) = (&self.program.values[a as usize].shape, &self.program.values[b as usize].shape);
+        for axis in (0..a_shape.len()).filter(|&x| a_shape[x] == b_shape[x] && a_shape[x] > 1) {
+            let real = |view: &View, sizes: Vec<u32>| -> Vec<(u8, u32)> {
+                view.axes[axis].iter().copied().zip(sizes).filter(|&(_, s)| s > 1).collect()
+            };
+            let (sa, sb) = (real(a_view, self.axis_sizes(a_view, axis)), real(b_view, self.axis_sizes(b_view, axis)));
+            for (&(a_axis, x), &(b_axis, y)) in sa.iter().zip(&sb) {
+                if x > y {
+                    return Err(self.split_axis(a_view.column, a_axis, y, a));
+                }
+                if y > x {
+                    return Err(self.split_axis(b_view.column, b_axis, x, b));
+                }
+            }
+            // Equal products: same number of atoms beyond size one. Atoms of size one could misalign them.
+            if view_has_ones(&self.axis_sizes(a_view, axis)) || view_has_ones(&self.axis_sizes(b_view, axis)) {
+                return Err(Signal::Fail(self.reshape_error(a)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn view_has_ones(sizes: &[u32]) -> bool {
+    sizes.contains(&1)
+}
+
+/// Domain axis of (logical axis, atom) for a domain that lists all atoms in logical order.
+fn domain_axes(atoms: &[Vec<u32>]) -> impl Fn(usize, usize) -> Option<u8> {
+    let mut starts = Vec::with_capacity(atoms.len());
+    let mut next = 0usize;
+    for a in atoms {
+        starts.push((next, a.len()));
+        next += a.len();
+    }
+    move |axis, atom| starts.get(axis).filter(|&&(_, n)| atom < n).map(|&(s, _)| (s + atom) as u8)
+}

@@ -1,0 +1,187 @@
+//! Views: how a logical tensor maps onto the axes of a column.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{LowerError, Lowering, Step};
+use crate::ops::{Rewire, RewireKind};
+use crate::program::ValueId;
+use crate::system::{AxisMap, ColumnId, Home};
+
+/// A logical tensor as column axes: for each logical axis, the column axes it consists of, outermost first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) column: ColumnId,
+    pub(super) axes: Vec<Vec<u8>>,
+}
+
+/// Why a lowering pass stops.
+pub(super) enum Signal {
+    /// An atom must be split into `outer` times the rest; start again.
+    Split { value: ValueId, axis: usize, atom: usize, outer: u32 },
+    /// It cannot be lowered.
+    Fail(LowerError),
+}
+
+impl Lowering<'_> {
+    pub(super) fn view(&self, value: ValueId) -> Result<&View, Signal> {
+        self.views[value as usize].as_ref().ok_or_else(|| Signal::Fail(self.reshape_error(value)))
+    }
+
+    pub(super) fn reshape_error(&self, value: ValueId) -> LowerError {
+        LowerError::Reshape { tensor: self.program.values[value as usize].name.clone() }
+    }
+
+    /// Atom sizes of one logical axis of a value that owns its column.
+    pub(super) fn atoms(&self, value: ValueId, axis: usize) -> Vec<u32> {
+        let size = self.program.values[value as usize].shape[axis];
+        self.refinements.get(&(value, axis)).cloned().unwrap_or_else(|| vec![size])
+    }
+
+    pub(super) fn column_dims(&self, column: ColumnId) -> &[u32] {
+        &self.system.columns[column as usize].dims
+    }
+
+    /// Sizes of the column axes behind one logical axis of a view.
+    pub(super) fn axis_sizes(&self, view: &View, axis: usize) -> Vec<u32> {
+        let dims = self.column_dims(view.column);
+        view.axes[axis].iter().map(|&a| dims[a as usize]).collect()
+    }
+
+    /// Column axes in row-major logical order; axes of size one that no logical axis names come last.
+    pub(super) fn full_order(&self, view: &View) -> Vec<u8> {
+        let mut order: Vec<u8> = view.axes.iter().flatten().copied().collect();
+        for axis in 0..self.column_dims(view.column).len() as u8 {
+            if !order.contains(&axis) {
+                order.push(axis);
+            }
+        }
+        order
+    }
+
+    /// Creates the column of a value that owns one, with the atoms of the logical axes in `axis_order`.
+    pub(super) fn own_column(&mut self, value: ValueId, atoms: &[Vec<u32>], axis_order: &[usize]) -> ColumnId {
+        let home = if self.public_roots[value as usize] { Home::Public } else { Home::Witness };
+        let mut dims = Vec::new();
+        let mut origins = Vec::new();
+        let mut axes = vec![Vec::new(); atoms.len()];
+        for &axis in axis_order {
+            for (atom, &size) in atoms[axis].iter().enumerate() {
+                axes[axis].push(dims.len() as u8);
+                dims.push(size);
+                origins.push(Some((value, axis, atom)));
+            }
+        }
+        if dims.is_empty() {
+            dims.push(1);
+            origins.push(None);
+        }
+        let column = self.new_column(home, dims);
+        self.column_atoms.insert(column, origins);
+        let view = View { column, axes };
+        self.plan.push(Step::Value { value, column, order: self.full_order(&view) });
+        self.views[value as usize] = Some(view);
+        column
+    }
+
+    /// A value whose column keeps its logical axis order (graph inputs).
+    pub(super) fn root_value(&mut self, value: ValueId) {
+        let rank = self.program.values[value as usize].shape.len();
+        let atoms: Vec<Vec<u32>> = (0..rank).map(|axis| self.atoms(value, axis)).collect();
+        let order: Vec<usize> = (0..rank).collect();
+        self.own_column(value, &atoms, &order);
+    }
+
+    /// Asks for the split of a column axis into `outer` times the rest.
+    pub(super) fn split_axis(&self, column: ColumnId, axis: u8, outer: u32, value: ValueId) -> Signal {
+        let size = self.column_dims(column)[axis as usize];
+        let origin = self.column_atoms.get(&column).and_then(|o| o.get(axis as usize).copied().flatten());
+        match origin {
+            Some((value, axis, atom)) if outer > 1 && outer < size && size % outer == 0 => {
+                Signal::Split { value, axis, atom, outer }
+            }
+            _ => Signal::Fail(self.reshape_error(value)),
+        }
+    }
+
+    /// The atoms that an output axis carries over from an input axis. If a reshape of the output needs a finer split
+    /// than the input has, the input is split.
+    pub(super) fn carried(&self, output: ValueId, axis: usize, input: &View, from: usize) -> Result<Vec<u32>, Signal> {
+        let have = self.axis_sizes(input, from);
+        let Some(want) = self.refinements.get(&(output, axis)) else { return Ok(have) };
+        for (position, &size) in have.iter().enumerate() {
+            match want.get(position) {
+                Some(&w) if w == size => {}
+                Some(&w) if size % w == 0 => {
+                    return Err(self.split_axis(input.column, input.axes[from][position], w, output));
+                }
+                _ => return Err(Signal::Fail(self.reshape_error(output))),
+            }
+        }
+        Ok(have)
+    }
+
+    /// Maps for reading a view from a domain: `domain_axis(logical axis, atom)` names the domain axis, if any.
+    pub(super) fn read_maps(&self, view: &View, domain_axis: impl Fn(usize, usize) -> Option<u8>) -> Vec<AxisMap> {
+        let mut maps = vec![AxisMap::Sum; self.column_dims(view.column).len()];
+        for (axis, atoms) in view.axes.iter().enumerate() {
+            for (atom, &column_axis) in atoms.iter().enumerate() {
+                if let Some(domain) = domain_axis(axis, atom) {
+                    maps[column_axis as usize] = AxisMap::Same { axis: domain };
+                }
+            }
+        }
+        maps
+    }
+
+    pub(super) fn rewire(&mut self, op: &Rewire) -> Result<(), Signal> {
+        let view = self.view(op.input)?.clone();
+        let axes = match &op.kind {
+            RewireKind::Transpose { permutation } => {
+                permutation.iter().map(|&from| view.axes[from as usize].clone()).collect()
+            }
+            RewireKind::Reshape => self.regroup(&view, op.output)?,
+        };
+        self.views[op.output as usize] = Some(View { column: view.column, axes });
+        Ok(())
+    }
+
+    /// Distributes the atoms of a view over the logical axes of a reshaped value.
+    fn regroup(&self, view: &View, output: ValueId) -> Result<Vec<Vec<u8>>, Signal> {
+        let dims = self.column_dims(view.column);
+        let flat: Vec<u8> = view.axes.iter().flatten().copied().collect();
+        let mut next = 0usize;
+        let mut axes = Vec::new();
+        for &size in &self.program.values[output as usize].shape {
+            let mut group = Vec::new();
+            let mut product = 1u64;
+            while product < u64::from(size) {
+                let Some(&axis) = flat.get(next) else { return Err(Signal::Fail(self.reshape_error(output))) };
+                let atom = u64::from(dims[axis as usize]);
+                if product * atom > u64::from(size) {
+                    let rest = u64::from(size) / product;
+                    if u64::from(size) % product != 0 {
+                        return Err(Signal::Fail(self.reshape_error(output)));
+                    }
+                    return Err(self.split_axis(view.column, axis, rest as u32, output));
+                }
+                product *= atom;
+                group.push(axis);
+                next += 1;
+            }
+            if product != u64::from(size) {
+                return Err(Signal::Fail(self.reshape_error(output)));
+            }
+            // An axis of size one takes over an atom of size one, if that is next.
+            if size == 1 && flat.get(next).is_some_and(|&a| dims[a as usize] == 1) {
+                group.push(flat[next]);
+                next += 1;
+            }
+            axes.push(group);
+        }
+        if flat[next..].iter().any(|&a| dims[a as usize] != 1) {
+            return Err(Signal::Fail(self.reshape_error(output)));
+        }
+        Ok(axes)
+    }
+}

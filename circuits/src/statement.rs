@@ -1,0 +1,192 @@
+//! Verification key, statement and proof file: what a verifier is given, and how it is hashed.
+
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::hash::Digest;
+use crate::program::IntType;
+use crate::schedule::Profile;
+use crate::system::{PublicPort, System, SystemError};
+
+/// Version of protocol and formats.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+const KEY_MAGIC: &[u8; 8] = b"VINFERV1";
+const PROOF_MAGIC: &[u8; 8] = b"VINFERZ1";
+
+/// Everything a verifier needs to know about a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyingKey {
+    /// Parameter set.
+    pub profile: Profile,
+    /// Digest of the program (graph, shapes, quantisation constants, tables, weights).
+    pub program_digest: Digest,
+    /// Merkle root of the constants commitment.
+    pub constants_root: Digest,
+    /// The constraint system.
+    pub system: System,
+}
+
+/// Why bytes are not a verification key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Foreign file or version.
+    #[error("not a vinfer verification key of version {PROTOCOL_VERSION}")]
+    Magic,
+    /// Truncated or damaged.
+    #[error("verification key is truncated or damaged (checksum mismatch)")]
+    Checksum,
+    /// The body does not decode canonically.
+    #[error("verification key does not decode")]
+    Malformed,
+    /// The constraint system is invalid.
+    #[error("verification key holds an invalid system: {0}")]
+    System(#[from] SystemError),
+    /// The parameters do not reach the profile's provable bits.
+    #[error("verification key reaches {bits:.2} provable bits, profile {profile} requires {required:.0}")]
+    Security {
+        /// Bits reached.
+        bits: f64,
+        /// Profile name.
+        profile: &'static str,
+        /// Bits required.
+        required: f64,
+    },
+}
+
+impl VerifyingKey {
+    /// Key file bytes: magic, checksum, body.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let body = postcard::to_allocvec(self).unwrap_or_default();
+        let mut w = Writer::new();
+        w.bytes(KEY_MAGIC);
+        w.bytes(blake3::hash(&body).as_bytes());
+        w.bytes(&body);
+        w.finish()
+    }
+
+    /// Decodes and validates a key file.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        let rest = bytes.strip_prefix(KEY_MAGIC.as_slice()).ok_or(KeyError::Magic)?;
+        let (checksum, body) = rest.split_at_checked(32).ok_or(KeyError::Checksum)?;
+        if blake3::hash(body).as_bytes() != checksum {
+            return Err(KeyError::Checksum);
+        }
+        let key: Self = postcard::from_bytes(body).map_err(|_| KeyError::Malformed)?;
+        // Canonical: the only bytes that decode to this key are its own encoding.
+        if postcard::to_allocvec(&key).ok().as_deref() != Some(body) {
+            return Err(KeyError::Malformed);
+        }
+        key.system.validate()?;
+        Ok(key)
+    }
+
+    /// Digest that proofs are bound to: of the whole key file.
+    pub fn digest(&self) -> Digest {
+        *blake3::hash(&self.to_bytes()).as_bytes()
+    }
+}
+
+/// What a proof speaks of: public tensors as *raw* integers (as the ONNX graph holds them), and the caller's context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Digest of the verification key.
+    pub key_digest: Digest,
+    /// 32 opaque bytes chosen by the caller (request id, payee, chain, ..).
+    pub context: [u8; 32],
+    /// Raw bytes of each input tensor, row-major.
+    pub inputs: Vec<Vec<u8>>,
+    /// Raw bytes of each output tensor, row-major.
+    pub outputs: Vec<Vec<u8>>,
+}
+
+impl Statement {
+    /// Digest of the statement. Lengths are fixed by the key, and hashed anyway.
+    pub fn digest(&self, profile: Profile) -> Digest {
+        let mut hasher = blake3::Hasher::new_keyed(b"vinfer statement v1             ");
+        hasher.update(&PROTOCOL_VERSION.to_le_bytes());
+        hasher.update(&(profile.name().len() as u64).to_le_bytes());
+        hasher.update(profile.name().as_bytes());
+        hasher.update(&self.key_digest);
+        hasher.update(&self.context);
+        // One inference; a batch dimension would raise this count.
+        hasher.update(&1u64.to_le_bytes());
+        for tensors in [&self.inputs, &self.outputs] {
+            hasher.update(&(tensors.len() as u64).to_le_bytes());
+            for t in tensors {
+                hasher.update(&(t.len() as u64).to_le_bytes());
+                hasher.update(t);
+            }
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Writes the head of a proof file.
+    pub fn encode(&self, w: &mut Writer) {
+        let Self { key_digest, context, inputs, outputs } = self;
+        w.bytes(PROOF_MAGIC);
+        w.bytes(key_digest);
+        w.bytes(context);
+        for t in inputs.iter().chain(outputs) {
+            w.bytes(t);
+        }
+    }
+
+    /// Reads the head of a proof file made for `system`.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn decode(r: &mut Reader<'_>, system: &System) -> Result<Self, DecodeError> {
+        if r.bytes(PROOF_MAGIC.len())? != PROOF_MAGIC {
+            return Err(DecodeError::Magic);
+        }
+        let key_digest = r.digest()?;
+        let context = r.digest()?;
+        let mut read = |ports: &[PublicPort]| {
+            ports
+                .iter()
+                .map(|p| {
+                    let n = usize::try_from(p.len()).map_err(|_| DecodeError::Truncated)?;
+                    Ok(r.bytes(n)?.to_vec())
+                })
+                .collect::<Result<Vec<_>, DecodeError>>()
+        };
+        let inputs = read(&system.inputs)?;
+        let outputs = read(&system.outputs)?;
+        Ok(Self { key_digest, context, inputs, outputs })
+    }
+
+    /// Key digest in the head of a proof file, to tell a wrong key from a damaged file.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn peek_key_digest(bytes: &[u8]) -> Result<Digest, DecodeError> {
+        let mut r = Reader::new(bytes);
+        if r.bytes(PROOF_MAGIC.len())? != PROOF_MAGIC {
+            return Err(DecodeError::Magic);
+        }
+        r.digest()
+    }
+}
+
+/// Raw byte of a centred value, or `None` outside the type.
+pub fn raw_byte(centred: i32, port: &PublicPort) -> Option<u8> {
+    let raw = centred.checked_add(port.quantisation.zero_point)?;
+    match port.quantisation.int_type {
+        IntType::U8 => u8::try_from(raw).ok(),
+        IntType::I8 => i8::try_from(raw).ok().map(i8::cast_unsigned),
+    }
+}
+
+/// Centred value of a raw byte.
+pub fn centred_value(raw: u8, port: &PublicPort) -> i32 {
+    let value = match port.quantisation.int_type {
+        IntType::U8 => i32::from(raw),
+        IntType::I8 => i32::from(raw.cast_signed()),
+    };
+    value.saturating_sub(port.quantisation.zero_point)
+}

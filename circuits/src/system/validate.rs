@@ -1,0 +1,276 @@
+//! What makes a [`System`] well formed: every index in range, every size bounded, every shape consistent. A verifier
+//! runs this once per key, so that nothing later can go out of bounds.
+
+use super::{AxisMap, ContractMap, Home, IndexList, PublicPort, Source, System, TableRows, domain_bits, domain_len};
+use crate::field::MODULUS;
+
+/// A rule that a system breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{part} {index}: {rule}")]
+pub struct SystemError {
+    /// Kind of object.
+    pub part: &'static str,
+    /// Its index.
+    pub index: usize,
+    /// The rule.
+    pub rule: &'static str,
+}
+
+/// Largest index width of one column, domain or commitment.
+const MAX_BITS: u32 = 30;
+/// Most objects of one kind.
+const MAX_OBJECTS: usize = 1 << 20;
+
+type Check = Result<(), &'static str>;
+
+fn ensure(condition: bool, rule: &'static str) -> Check {
+    if condition { Ok(()) } else { Err(rule) }
+}
+
+impl System {
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn validate(&self) -> Result<(), SystemError> {
+        let counts = [self.columns.len(), self.instances.len(), self.tables.len(), self.contractions.len()];
+        let name = |part, index| move |rule| SystemError { part, index, rule };
+        ensure(counts.iter().all(|&n| n <= MAX_OBJECTS), "too many objects").map_err(name("system", 0))?;
+        let (mut cells, mut lookups) = (0u64, 0u64);
+        for (index, column) in self.columns.iter().enumerate() {
+            ensure(sizes_ok(&column.dims), "column dimensions").map_err(name("column", index))?;
+            cells = cells.saturating_add(1u64 << column.bits());
+        }
+        ensure(cells <= 1 << MAX_BITS, "too many cells").map_err(name("system", 0))?;
+        for index in 0..self.contractions.len() {
+            self.check_contraction(index).map_err(name("contraction", index))?;
+        }
+        for (index, instance) in self.instances.iter().enumerate() {
+            self.check_instance(index).map_err(name("instance", index))?;
+            let leaves = (1u64 << domain_bits(&instance.dims)).saturating_mul(instance.lookups.len() as u64);
+            lookups = lookups.saturating_add(leaves);
+        }
+        for (index, table) in self.tables.iter().enumerate() {
+            self.check_table(index).map_err(name("table", index))?;
+            lookups = lookups.saturating_add(self.table_rows(&table.rows).next_power_of_two());
+        }
+        // Keeps the number of lookups far below p, and every layout sum inside u64.
+        ensure(lookups <= 1 << MAX_BITS, "too many lookups").map_err(name("system", 0))?;
+        for (index, port) in self.inputs.iter().chain(&self.outputs).enumerate() {
+            self.check_port(port).map_err(name("port", index))?;
+        }
+        ensure(!self.outputs.is_empty() && !self.tables.is_empty(), "needs an output and a table")
+            .map_err(name("system", 0))?;
+        self.check_public_columns().map_err(name("system", 0))
+    }
+
+    fn column_dims(&self, id: u32, home: Option<Home>) -> Result<&[u32], &'static str> {
+        let column = self.columns.get(id as usize).ok_or("unknown column")?;
+        ensure(home.is_none_or(|h| h == column.home), "column has the wrong home")?;
+        Ok(&column.dims)
+    }
+
+    fn check_instance(&self, index: usize) -> Check {
+        let instance = self.instances.get(index).ok_or("missing")?;
+        let dims = &instance.dims;
+        ensure(!dims.is_empty() && sizes_ok(dims), "domain dimensions")?;
+        ensure(instance.lookups.len() <= 4096 && instance.sources.len() <= 4096, "too many lookups or sources")?;
+        let axis_len = |axis: u8| dims.get(axis as usize).copied().ok_or("unknown domain axis");
+        for source in &instance.sources {
+            match source {
+                Source::Column { column, maps } => {
+                    let mut rest = self.column_dims(*column, None)?;
+                    for (at, map) in maps.iter().enumerate() {
+                        let span = if let AxisMap::Gather { span, .. } = map { *span as usize } else { 1 };
+                        let (head, tail) = rest.split_at_checked(span).ok_or("maps cover too many axes")?;
+                        rest = tail;
+                        let size: u64 = head.iter().map(|&d| u64::from(d)).product();
+                        match map {
+                            AxisMap::Same { axis } => {
+                                ensure(u64::from(axis_len(*axis)?) == size, "axis sizes differ")?;
+                            }
+                            AxisMap::Gather { axis, list, .. } => {
+                                ensure(span > 0, "empty span")?;
+                                ensure(list.len() == axis_len(*axis)? as usize, "gather length")?;
+                                ensure(list_below(list, size), "gather index out of range")?;
+                            }
+                            AxisMap::Strided { axis, stride, .. } => {
+                                axis_len(*axis)?;
+                                ensure(*stride <= 1 << 20, "stride")?;
+                            }
+                            AxisMap::Sum => {}
+                        }
+                        let axis_of = |m: &AxisMap| match m {
+                            AxisMap::Same { axis } | AxisMap::Gather { axis, .. } | AxisMap::Strided { axis, .. } => {
+                                Some(*axis)
+                            }
+                            AxisMap::Sum => None,
+                        };
+                        let own = axis_of(map);
+                        let repeated = own.is_some() && maps.iter().take(at).any(|m| axis_of(m) == own);
+                        ensure(!repeated, "a domain axis drives two column axes")?;
+                    }
+                    ensure(rest.is_empty(), "maps do not cover the column")?;
+                }
+                Source::Contraction { contraction, rows } => {
+                    let c = self.contractions.get(*contraction as usize).ok_or("unknown contraction")?;
+                    ensure(rows.len() == axis_len(0)? as usize, "row list length")?;
+                    ensure(list_below(rows, self.rows_of(c)?), "row out of range")?;
+                    ensure(dims.get(1..) == Some(c.positions.as_slice()), "positions differ from the domain")?;
+                }
+                Source::OutsideWindow { axis, stride, .. } => {
+                    axis_len(*axis)?;
+                    ensure(*stride <= 1 << 20, "stride")?;
+                }
+            }
+        }
+        for lookup in &instance.lookups {
+            let table = self.tables.get(lookup.table as usize).ok_or("unknown table")?;
+            ensure(lookup.tuple.len() == table.rows.arity(), "tuple length")?;
+            for expr in &lookup.tuple {
+                let known = |&(c, s): &(u64, u16)| c < MODULUS && usize::from(s) < instance.sources.len();
+                ensure(expr.terms.iter().all(known), "expression term")?;
+                ensure(expr.constant < MODULUS && expr.index_coefficient < MODULUS, "expression constant")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rows_of(&self, c: &super::Contraction) -> Result<u64, &'static str> {
+        let dims = self.column_dims(c.weights, Some(Home::Constants))?;
+        dims.get(c.row_axis as usize).map(|&d| u64::from(d)).ok_or("row axis")
+    }
+
+    fn check_contraction(&self, index: usize) -> Check {
+        let c = self.contractions.get(index).ok_or("missing")?;
+        let weights = self.column_dims(c.weights, Some(Home::Constants))?;
+        let rows = self.rows_of(c)?;
+        ensure(sizes_ok(&c.summed) && sizes_ok(&c.positions), "dimensions")?;
+        let own = if c.rows_per_group == 0 {
+            c.summed.as_slice()
+        } else {
+            let (&groups, own) = c.summed.split_first().ok_or("groups need a summed axis")?;
+            ensure(u64::from(groups).checked_mul(u64::from(c.rows_per_group)) == Some(rows), "groups times rows")?;
+            own
+        };
+        let others = weights.iter().enumerate().filter(|&(a, _)| a != c.row_axis as usize).map(|(_, &d)| d);
+        ensure(others.eq(own.iter().copied()), "weights do not match the summed axes")?;
+        let input = self.column_dims(c.input, None)?;
+        ensure(input.len() == c.maps.len(), "one map per input axis")?;
+        let summed = |axis: u8| c.summed.get(axis as usize).copied().ok_or("unknown summed axis");
+        let position = |axis: u8| c.positions.get(axis as usize).copied().ok_or("unknown position axis");
+        for (&size, map) in input.iter().zip(&c.maps) {
+            match map {
+                ContractMap::Summed { axis } => ensure(summed(*axis)? == size, "summed axis size")?,
+                ContractMap::Position { axis } => ensure(position(*axis)? == size, "position axis size")?,
+                ContractMap::Window { axis, tap_axis, stride, dilation, .. } => {
+                    position(*axis)?;
+                    summed(*tap_axis)?;
+                    ensure(*stride <= 1 << 20 && *dilation <= 1 << 20, "window")?;
+                }
+                ContractMap::Grouped { axis, size: per_group } => {
+                    ensure(c.rows_per_group > 0 && *axis != 0, "grouped map without groups")?;
+                    ensure(summed(*axis)? == *per_group, "channels per group")?;
+                    let product = u64::from(*per_group).checked_mul(u64::from(summed(0)?));
+                    ensure(product == Some(u64::from(size)), "channels")?;
+                }
+            }
+        }
+        // Every summed and position axis must be driven exactly once, or the sum would not be what it says.
+        let mut driven_sums = alloc::vec![0u32; c.summed.len()];
+        let mut driven_positions = alloc::vec![0u32; c.positions.len()];
+        let bump = |list: &mut [u32], axis: u8| {
+            if let Some(n) = list.get_mut(axis as usize) {
+                *n = n.saturating_add(1);
+            }
+        };
+        for map in &c.maps {
+            match map {
+                ContractMap::Summed { axis } => bump(&mut driven_sums, *axis),
+                ContractMap::Position { axis } => bump(&mut driven_positions, *axis),
+                ContractMap::Window { axis, tap_axis, .. } => {
+                    bump(&mut driven_positions, *axis);
+                    bump(&mut driven_sums, *tap_axis);
+                }
+                ContractMap::Grouped { axis, .. } => {
+                    bump(&mut driven_sums, 0);
+                    bump(&mut driven_sums, *axis);
+                }
+            }
+        }
+        ensure(driven_sums.iter().chain(&driven_positions).all(|&n| n == 1), "every axis exactly once")
+    }
+
+    fn check_table(&self, index: usize) -> Check {
+        let table = self.tables.get(index).ok_or("missing")?;
+        let rows = match &table.rows {
+            TableRows::Range { bits } => u32::from(*bits),
+            TableRows::Clamp { bits, fraction_bits, lo, hi } => {
+                ensure(*lo <= 0 && *hi >= 0, "clamp range")?;
+                ensure(fraction_bits < bits, "fraction bits")?;
+                let half = 1i64.checked_shl(u32::from(*bits - *fraction_bits - 1)).unwrap_or(0);
+                ensure(i64::from(*lo) >= -half && i64::from(*hi) < half, "clamp range exceeds the table")?;
+                u32::from(*bits)
+            }
+            TableRows::ParityClamp { bits, lo, hi } => {
+                ensure(*lo <= 0 && *hi >= 0 && *bits > 1, "clamp range")?;
+                let half = 1i64.checked_shl(u32::from(*bits - 1)).unwrap_or(0);
+                ensure(i64::from(*lo) >= -half && i64::from(*hi) < half, "clamp range exceeds the table")?;
+                u32::from(*bits)
+            }
+            TableRows::Columns { columns } => {
+                ensure(!columns.is_empty() && columns.len() <= 8, "table columns")?;
+                let rows = self.table_rows(&table.rows);
+                for &c in columns {
+                    let dims = self.column_dims(c, Some(Home::Constants))?;
+                    ensure(dims.len() == 1 && domain_len(dims) == rows, "table column shape")?;
+                }
+                0
+            }
+        };
+        ensure(rows <= 24, "table too wide")?;
+        let dims = self.column_dims(table.multiplicity, Some(Home::Witness))?;
+        ensure(dims.len() == 1 && domain_len(dims) == self.table_rows(&table.rows), "multiplicity shape")?;
+        let shared = self.tables.iter().take(index).any(|t| t.multiplicity == table.multiplicity);
+        ensure(!shared, "multiplicity column shared by two tables")
+    }
+
+    fn check_port(&self, port: &PublicPort) -> Check {
+        let dims = self.column_dims(port.column, Some(Home::Public))?;
+        let mut seen = alloc::vec![false; dims.len()];
+        for &axis in &port.order {
+            let slot = seen.get_mut(axis as usize).ok_or("port axis")?;
+            ensure(!*slot, "port axis twice")?;
+            *slot = true;
+        }
+        ensure(seen.iter().all(|&s| s), "port misses an axis")?;
+        ensure(sizes_ok(&port.shape), "port shape")?;
+        let real: u64 = dims.iter().map(|&d| u64::from(d)).product();
+        ensure(real == port.len(), "port shape and column differ")?;
+        let q = &port.quantisation;
+        let zero_ok = (q.int_type.min()..=q.int_type.max()).contains(&q.zero_point);
+        ensure(zero_ok && q.scale().is_finite() && q.scale() > 0.0, "port quantisation")
+    }
+
+    /// Every public column is bound to the statement by a port.
+    fn check_public_columns(&self) -> Check {
+        for (id, column) in self.columns.iter().enumerate() {
+            if column.home == Home::Public {
+                let bound = self.inputs.iter().chain(&self.outputs).any(|p| p.column as usize == id);
+                ensure(bound, "public column without port")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sizes_ok(dims: &[u32]) -> bool {
+    dims.len() <= 16 && dims.iter().all(|&d| d >= 1 && d <= 1 << 28) && domain_bits(dims) <= MAX_BITS
+}
+
+fn list_below(list: &IndexList, bound: u64) -> bool {
+    match list {
+        IndexList::Identity(n) => u64::from(*n) <= bound,
+        IndexList::List(list) => list.iter().all(|&i| u64::from(i) < bound),
+    }
+}
