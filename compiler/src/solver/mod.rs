@@ -7,6 +7,7 @@
 //! ([`requant_reference`], [`add_reference`]), and the table forms always exist.
 
 mod add;
+mod plane;
 mod reference;
 mod requant;
 mod stab;

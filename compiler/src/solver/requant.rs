@@ -2,7 +2,7 @@
 
 use vinfer_circuits::ops::Requant;
 
-use super::stab::{Line, Points, widest};
+use super::stab::{Line, MAX_FRACTION, Points, widest};
 use super::thresholds::thresholds;
 
 /// Finds the cheapest exact form of `clamp(rne(f32(f32(acc) * scale)), lo, hi)` on every `acc` in `min_acc..=max_acc`.
@@ -14,8 +14,9 @@ pub fn solve_requant(scale: f32, lo: i32, hi: i32, min_acc: i64, max_acc: i64) -
     solve_with_grain(scale, lo, hi, min_acc, max_acc, Requant::PARITY_DELTA_BITS)
 }
 
-/// [`solve_requant`] with PARITY deltas that are multiples of `2^(shift - grain)`; `grain` is at most 16.
-fn solve_with_grain(scale: f32, lo: i32, hi: i32, min: i64, max: i64, grain: u8) -> Requant {
+/// [`solve_requant`] with PARITY deltas that are multiples of `2^(shift - grain)`.
+pub(super) fn solve_with_grain(scale: f32, lo: i32, hi: i32, min: i64, max: i64, grain: u8) -> Requant {
+    let grain = grain.min(MAX_FRACTION);
     let steps = Steps { lo, hi, min, max, thresholds: thresholds(scale, lo, hi, min, max) };
     [steps.line(), steps.parity(grain)]
         .into_iter()
@@ -71,7 +72,7 @@ impl Steps {
             return Some(Requant::Line { multiplier: 0, offset, shift: 0 });
         }
         let points = [self.points(|_| true, |level| level)];
-        let best = widest(&points)?;
+        let best = widest(&points, 0)?;
         let Line { multiplier, offset, shift } = points[0].least_shift(best, 0, self.reach())?;
         Some(Requant::Line { multiplier, offset, shift })
     }
@@ -92,7 +93,7 @@ impl Steps {
     /// Candidate deltas for odd levels, in units of `2^-grain`; `None` if no delta at all can work.
     fn deltas(&self, grain: u8) -> Option<Vec<i64>> {
         let sets = [self.points(|level| level % 2 == 0, |l| l), self.points(|level| level % 2 != 0, |l| l)];
-        let best = widest(&sets)?;
+        let best = widest(&sets, 0)?;
         // At the best slope the two offset ranges are [l0, h0) and [l1, h1), so the delta lies between l1 - h0 and
         // h1 - l0. Other slopes admit slightly different ranges, so neighbours are tried too.
         let (even, odd) = (sets[0].offsets(best.num, best.den), sets[1].offsets(best.num, best.den));
@@ -101,8 +102,8 @@ impl Steps {
         let low = odd.0.zip(even.1).map_or(-limit, |(l, h)| unit(l - h)).clamp(-limit, limit);
         let high = odd.1.zip(even.0).map_or(limit, |(h, l)| unit(h - l)).clamp(-limit, limit);
         let middle = low + (high - low) / 2;
-        let coarse = (low..=high).max_by_key(|d| if *d == 0 { 0 } else { d.trailing_zeros() });
-        let mut candidates: Vec<i64> = coarse.into_iter().chain(middle - 3..=middle + 3).collect();
+        let mut candidates: Vec<i64> = (middle - 3..=middle + 3).collect();
+        candidates.extend(coarsest(low, high, grain));
         candidates.retain(|d| *d != 0 && d.abs() <= limit);
         candidates.sort_unstable();
         candidates.dedup();
@@ -115,7 +116,7 @@ impl Steps {
         let (fraction, delta) = (grain - common, delta >> common);
         let lift = |level: i64| (level << fraction) - if level % 2 == 0 { 0 } else { delta };
         let points = [self.points(|_| true, lift)];
-        let line = points[0].least_shift(widest(&points)?, fraction, self.reach())?;
+        let line = points[0].least_shift(widest(&points, fraction)?, fraction, self.reach())?;
         Some((line, delta << (line.shift - fraction)))
     }
 
@@ -137,4 +138,12 @@ impl Steps {
             (t > self.max || !below(t)) && (t <= self.min || below(t - 1))
         })
     }
+}
+
+/// The multiple of the largest power of two (at most `2^bits`) in `low..=high`, apart from 0.
+fn coarsest(low: i64, high: i64, bits: u8) -> Option<i64> {
+    (0..=bits).rev().find_map(|bit| {
+        let least = (low + (1 << bit) - 1) >> bit << bit;
+        [least, least + (1 << bit)].into_iter().find(|&d| d != 0 && d <= high)
+    })
 }

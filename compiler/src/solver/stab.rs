@@ -8,7 +8,7 @@
 /// A point `(accumulator, level)` that the line must pass on or above ([`Points::lower`]) or strictly below.
 type Point = (i64, i64);
 
-/// Constraints on a line. Accumulators are below 2^32 in size; levels below 2^9, times 2^16 at most when scaled.
+/// Constraints on a line. Accumulators are int32; levels are below 2^8 in size, times 2^[`MAX_FRACTION`] when scaled.
 #[derive(Default)]
 pub(super) struct Points {
     /// The line is at or above these.
@@ -44,10 +44,12 @@ pub(super) struct Line {
 /// Largest exponent of a divisor.
 pub(super) const MAX_SHIFT: u8 = 44;
 
+/// Levels may be in units down to `2^-20`. With that, slopes have numerators up to 2^29 and denominators up to 2^33,
+/// and every product and sum below stays within 2^62.
+pub(super) const MAX_FRACTION: u8 = 20;
+
 impl Points {
     /// Largest lower bound and least upper bound of the offset at slope `num / den`, times `den`.
-    ///
-    /// Below 2^58: levels times `den` < 2^25 * 2^33, accumulators times `num` < 2^32 * 2^26.
     pub(super) fn offsets(&self, num: i64, den: i64) -> (Option<i64>, Option<i64>) {
         let bound = |&(a, w): &Point| w * den - a * num;
         (self.lower.iter().map(bound).max(), self.upper.iter().map(bound).min())
@@ -91,7 +93,7 @@ impl Points {
 
     /// Like [`Points::offsets`] for the slope `multiplier / 2^scaling`, in units of `2^-scaling`.
     ///
-    /// No overflow: products with the multiplier stay below 2^61, scaled levels below 2^9 * 2^44.
+    /// No overflow: products with the multiplier stay below 2^61, scaled levels below 2^8 * 2^44.
     fn offsets_at(&self, multiplier: i64, scaling: u8) -> (Option<i64>, Option<i64>) {
         let bound = |&(a, w): &Point| (w << scaling) - a * multiplier;
         (self.lower.iter().map(bound).max(), self.upper.iter().map(bound).min())
@@ -108,15 +110,17 @@ fn extreme(points: &[Point], key: impl Fn(&Point) -> i64) -> Option<Point> {
     points.iter().min_by_key(|p| key(p)).copied()
 }
 
-/// The slope in `0..=1024` that maximises the smallest gap over `sets` (one offset per set), if that gap is positive.
+/// The slope that maximises the smallest gap over `sets` (one offset per set), if that gap is positive.
+///
+/// Levels are in units of `2^-fraction`; slopes up to 512 are considered (none needs more: levels span less).
 ///
 /// Cutting planes in one dimension: the pieces active at two slopes around the optimum meet at the next slope to try,
 /// until the gap there attains their common value. Exact, and finite since the pieces are finitely many.
-pub(super) fn widest(sets: &[Points]) -> Option<Slope> {
+pub(super) fn widest(sets: &[Points], fraction: u8) -> Option<Slope> {
     // A set without lower or without upper points never limits the gap.
     let at = |num: i64, den: i64| sets.iter().filter_map(|s| s.piece(num, den)).min_by_key(|&(_, gap)| gap);
     let found = |num, den, gap| (gap > 0).then_some(Slope { num, den, gap });
-    let steepest = 1024;
+    let steepest = 512 << fraction;
     let (mut left, gap) = at(0, 1)?;
     if left.rise <= 0 {
         return found(0, 1, gap);
@@ -126,7 +130,6 @@ pub(super) fn widest(sets: &[Points]) -> Option<Slope> {
         return found(steepest, 1, gap);
     }
     for _ in 0..200 {
-        // Differences of at most four levels over at most four accumulators.
         let (num, den) = (right.base - left.base, left.rise - right.rise);
         let meeting = left.rise * num + left.base * den;
         if meeting <= 0 {
