@@ -1,11 +1,13 @@
 //! The `QLinearAdd` solver against golden vectors and against its floating-point reference.
 
 mod solver_json;
+mod solver_sha256;
 
 use solver_json::{float, integer, integers, rows, string};
+use solver_sha256::sha256;
 use vinfer_circuits::ops::AddForm;
 use vinfer_circuits::program::IntType;
-use vinfer_compiler::solver::{AddScales, add_reference, solve_add};
+use vinfer_compiler::solver::{AddScales, add_is_swapped, add_reference, solve_add};
 
 type Range = (i32, i32);
 
@@ -75,6 +77,91 @@ fn golden_vectors() {
             let got = add_reference(&scales, a as i32 - scales.za, b as i32 - scales.zb);
             assert_eq!(got, y as i32 - scales.zc);
         }
+        // The digest is that of ONNX Runtime's raw results on all pairs, `a` outermost.
+        let raw = || out.min()..=out.max();
+        let result = |a: i32, b: i32| (add_reference(&scales, a - scales.za, b - scales.zb) + scales.zc) as u8;
+        let table: Vec<u8> = raw().flat_map(|a| raw().map(move |b| (a, b))).map(|(a, b)| result(a, b)).collect();
+        assert_eq!(sha256(&table), string(row, "table_sha256"));
     }
     assert_eq!(seen, 22);
+}
+
+/// A deterministic stream of numbers in `0..1`.
+fn uniform(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[test]
+fn random_additions_equal_the_reference() {
+    let mut random = uniform(5);
+    let mut lines = 0;
+    for case in 0..60 {
+        let out = if case % 2 == 0 { IntType::U8 } else { IntType::I8 };
+        let mut zero = || out.min() + (random() * 256.0) as i32;
+        let (za, zb, zc) = (zero(), zero(), zero());
+        // Scales within a factor of 20 of each other; every fifth case wildly different.
+        let spread = if case % 5 == 4 { 30.0 } else { 3.0 };
+        let mut scale = || (0.01 * ((random() - 0.5) * spread).exp()) as f32;
+        let scales = AddScales { sa: scale(), za, sb: scale(), zb, sc: scale(), zc, out, swapped: case % 3 == 1 };
+        let b_range = match case % 4 {
+            0 => (-7, 91),
+            1 => (13, 13),
+            _ => full(out, zb),
+        };
+        lines += usize::from(matches!(check(&scales, full(out, za), b_range), AddForm::Line { .. }));
+    }
+    assert!(lines > 45, "{lines}");
+}
+
+#[test]
+fn exact_ratios_are_lines_and_ties_are_tables() {
+    let scales = |sb: f32| AddScales { sa: 1.0, za: 7, sb, zb: 9, sc: 1.0, zc: 200, out: IntType::U8, swapped: false };
+    let forms = [1.0, 2.0, 0.5].map(|sb| check(&scales(sb), full(IntType::U8, 7), full(IntType::U8, 9)));
+    assert!(matches!(forms[0], AddForm::Line { shift: 0, .. }), "{:?}", forms[0]);
+    assert!(matches!(forms[1], AddForm::Line { shift: 0, .. }));
+    // Half-way sums round to even, which no plane does.
+    assert!(matches!(forms[2], AddForm::Table { .. }));
+}
+
+#[test]
+fn unusable_scales_do_not_panic() {
+    for scale in [0.0, -1.0, f32::NAN, f32::INFINITY, 1e-45, f32::MAX] {
+        for (sa, sb, sc) in [(scale, 1.0, 1.0), (1.0, scale, 1.0), (1.0, 1.0, scale)] {
+            for swapped in [false, true] {
+                let scales = AddScales { sa, za: 3, sb, zb: 250, sc, zc: 128, out: IntType::U8, swapped };
+                check(&scales, (-3, 252), (-250, 5));
+            }
+        }
+    }
+}
+
+/// Observed with ONNX Runtime 1.31.1 on operands for which the two formulas differ.
+#[test]
+fn exchanged_operands() {
+    let swapped: [(&[u32], &[u32]); 9] = [
+        (&[1], &[4096]),
+        (&[64, 1, 1], &[1, 64, 8, 16]),
+        (&[64, 1], &[64, 64]),
+        (&[4, 16, 1], &[4, 1, 16]),
+        (&[1], &[1]),
+        (&[], &[1, 1, 1]),
+        (&[1, 1], &[50, 1]),
+        (&[2, 1, 1], &[2, 3, 1]),
+        (&[], &[]),
+    ];
+    let straight: [(&[u32], &[u32]); 7] = [
+        (&[8, 2048], &[8, 2048]),
+        (&[4096], &[1]),
+        (&[256], &[16, 256]),
+        (&[16, 256], &[256]),
+        (&[64, 1, 1], &[1, 64, 1, 1]),
+        (&[1, 50, 1], &[7, 50, 1]),
+        (&[1, 64, 8, 16], &[1, 64, 1, 1]),
+    ];
+    assert!(swapped.iter().all(|(a, b)| add_is_swapped(a, b)));
+    assert!(!straight.iter().any(|(a, b)| add_is_swapped(a, b)));
 }

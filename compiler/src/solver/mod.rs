@@ -14,5 +14,5 @@ mod stab;
 mod thresholds;
 
 pub use add::solve_add;
-pub use reference::{AddScales, add_reference, requant_reference};
+pub use reference::{AddScales, add_is_swapped, add_reference, requant_reference};
 pub use requant::solve_requant;

@@ -52,6 +52,8 @@ impl Bounds {
     }
 
     /// Slopes near `ma`, `mb` for which the range of offsets is widest, and its width; `None` if it is empty.
+    ///
+    /// If nothing comes close to constraining the slopes, they are returned as they are, with the width of a level.
     pub(super) fn widest(&self, ma: f64, mb: f64) -> Option<(f64, f64, f64)> {
         let level = |p: &Bound| p.a as f64 * ma + p.b as f64 * mb + 0.5 - p.height as f64;
         let near = |points: &[Bound], sign: f64| -> Vec<Near> {
@@ -60,7 +62,7 @@ impl Bounds {
         };
         let sides = [near(&self.lower, 1.0), near(&self.upper, -1.0)];
         if sides.iter().any(Vec::is_empty) {
-            return Some((ma, mb, NEAR));
+            return Some((ma, mb, 1.0));
         }
         let ((da, db), best) = maximise(|da| {
             let (db, best) = maximise(|db| {

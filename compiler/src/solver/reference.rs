@@ -28,7 +28,7 @@ pub struct AddScales {
     pub zc: i32,
     /// Type of the result; both operands have the same type.
     pub out: IntType,
-    /// Whether the kernel runs with its operands exchanged, see [`add_reference`].
+    /// Whether the kernel runs with its operands exchanged, see [`add_is_swapped`].
     pub swapped: bool,
 }
 
@@ -65,12 +65,23 @@ impl AddKernel {
     }
 }
 
+/// Whether ONNX Runtime runs a `QLinearAdd` of these operand shapes (as in the model) with its operands exchanged.
+///
+/// It does so where the first operand is a single element per innermost broadcast span: on the last axis on which
+/// either operand has more than one element, the first has just one. Two single elements also count. A compiler that
+/// itself exchanges the operands negates the answer.
+pub fn add_is_swapped(a_shape: &[u32], b_shape: &[u32]) -> bool {
+    let dim = |shape: &[u32], from_end: usize| shape.iter().rev().nth(from_end).copied().unwrap_or(1);
+    let rank = a_shape.len().max(b_shape.len());
+    let innermost = (0..rank).find(|&axis| dim(a_shape, axis) != 1 || dim(b_shape, axis) != 1);
+    innermost.is_none_or(|axis| dim(a_shape, axis) == 1)
+}
+
 /// `QLinearAdd` of ONNX Runtime on x86-64 with FMA, on centred operands; the result is centred too.
 ///
 /// With raw operands and the ratios `ra = f32(sa/sc)`, `rb = f32(sb/sc)` the result is
-/// `sat(rne(fma(a, ra, fma(b, rb, f32(zc - fma(ra, za, f32(rb*zb)))))))`. If the *first* ONNX operand is a single
-/// element (or is constant along a whole broadcast span) while the second is not, the runtime calls its kernel with
-/// the operands exchanged: the same formula with `a` and `b` exchanged throughout, which `swapped` selects.
+/// `sat(rne(fma(a, ra, fma(b, rb, f32(zc - fma(ra, za, f32(rb*zb)))))))`. The runtime may call its kernel with the
+/// operands exchanged, see [`add_is_swapped`]: then the same formula holds with `a` and `b` exchanged throughout.
 pub fn add_reference(scales: &AddScales, a: i32, b: i32) -> i32 {
     let kernel = AddKernel::new(scales);
     let (outer, inner) = if scales.swapped { (b, a) } else { (a, b) };

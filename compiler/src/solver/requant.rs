@@ -15,7 +15,7 @@ pub fn solve_requant(scale: f32, lo: i32, hi: i32, min_acc: i64, max_acc: i64) -
 }
 
 /// [`solve_requant`] with PARITY deltas that are multiples of `2^(shift - grain)`.
-pub(super) fn solve_with_grain(scale: f32, lo: i32, hi: i32, min: i64, max: i64, grain: u8) -> Requant {
+fn solve_with_grain(scale: f32, lo: i32, hi: i32, min: i64, max: i64, grain: u8) -> Requant {
     let grain = grain.min(MAX_FRACTION);
     let steps = Steps { lo, hi, min, max, thresholds: thresholds(scale, lo, hi, min, max) };
     [steps.line(), steps.parity(grain)]
@@ -146,4 +146,40 @@ fn coarsest(low: i64, high: i64, bits: u8) -> Option<i64> {
         let least = (low + (1 << bit) - 1) >> bit << bit;
         [least, least + (1 << bit)].into_iter().find(|&d| d != 0 && d <= high)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Arithmetic limits and exactness do not depend on the grain, which the proof format fixes.
+    #[test]
+    fn every_grain_is_exact() {
+        let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        let mut parities = 0;
+        for step in 0..240 {
+            let scale = (f64::from(step) * -0.1).exp2() as f32 * 4.7;
+            for grain in [0, 11, 16, 18, 20, 60] {
+                for (lo, hi, min, max) in [(0, 255, -1 << 20, 1 << 22), (-128, 127, min, max)] {
+                    let form = solve_with_grain(scale, lo, hi, min, max, grain);
+                    let steps = Steps { lo, hi, min, max, thresholds: thresholds(scale, lo, hi, min, max) };
+                    assert!(steps.equal(&form));
+                    if let Requant::Parity { odd_delta, shift, .. } = form {
+                        parities += 1;
+                        assert_eq!(odd_delta % (1 << shift.saturating_sub(grain)), 0);
+                    }
+                }
+            }
+        }
+        assert!(parities > 0);
+    }
+
+    #[test]
+    fn coarsest_multiples() {
+        assert_eq!(coarsest(-70, 70, 11), Some(-64));
+        assert_eq!(coarsest(-70, -3, 11), Some(-64));
+        assert_eq!(coarsest(5, 7, 11), Some(6));
+        assert_eq!(coarsest(0, 0, 11), None);
+        assert_eq!(coarsest(3, 2, 11), None);
+    }
 }
