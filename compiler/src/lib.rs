@@ -1,1 +1,96 @@
+//! Compiler: a quantised ONNX model becomes a [`Program`](vinfer_circuits::program::Program).
 
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use vinfer_circuits::program::Program;
+
+mod error;
+mod graph;
+mod import;
+mod lower;
+mod onnx;
+mod report;
+mod rewrite;
+mod shapes;
+pub mod solver;
+mod unary;
+
+pub use error::CompileError;
+pub use report::{Inspection, NodeInfo, Report, Row};
+
+/// A compiled model.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The program to execute and prove.
+    pub program: Program,
+    /// What became of each operator.
+    pub report: Report,
+}
+
+/// Largest model file that is read.
+const MAX_FILE: u64 = 1 << 31;
+
+/// Compiles the ONNX model at `path`; external data files are looked up in its directory.
+///
+/// # Errors
+/// [`CompileError`] names the node that stands in the way and what to do about it.
+pub fn compile_file(path: &Path) -> Result<Compiled, CompileError> {
+    compile_bytes(&read(path)?, directory(path))
+}
+
+/// Compiles an ONNX model. `external_dir` is where its external data files are; without it they are refused.
+///
+/// # Errors
+/// [`CompileError`] names the node that stands in the way and what to do about it.
+pub fn compile_bytes(bytes: &[u8], external_dir: Option<&Path>) -> Result<Compiled, CompileError> {
+    let mut graph = import::import(bytes, external_dir)?;
+    check_quantised(&graph)?;
+    rewrite::rewrite(&mut graph)?;
+    let (program, report) = lower::Lowering::new(&graph).run()?;
+    Ok(Compiled { program, report })
+}
+
+/// Lists every node of the model at `path`, with all reasons why it cannot be compiled.
+///
+/// # Errors
+/// [`CompileError`] only if the file is no readable ONNX graph.
+pub fn inspect_file(path: &Path) -> Result<Inspection, CompileError> {
+    inspect_bytes(&read(path)?, directory(path))
+}
+
+/// Lists every node of a model, with all reasons why it cannot be compiled.
+///
+/// # Errors
+/// [`CompileError`] only if the bytes are no readable ONNX graph.
+pub fn inspect_bytes(bytes: &[u8], external_dir: Option<&Path>) -> Result<Inspection, CompileError> {
+    let mut graph = import::import(bytes, external_dir)?;
+    let quantised = check_quantised(&graph);
+    rewrite::rewrite(&mut graph)?;
+    let opset = graph.opset;
+    let (nodes, mut problems, report) = lower::Lowering::new(&graph).survey();
+    if let Err(error) = quantised {
+        problems.insert(0, error);
+    }
+    Ok(Inspection { opset, nodes, problems, report })
+}
+
+/// Refuses models without any quantised operator with the advice to quantise.
+fn check_quantised(graph: &graph::Graph) -> Result<(), CompileError> {
+    let quantised = |op: &str| op.contains("Linear") || op.contains("QGemm") || op.contains("Integer");
+    if graph.nodes.iter().any(|n| quantised(&n.op)) { Ok(()) } else { Err(CompileError::NotQuantised) }
+}
+
+fn directory(path: &Path) -> Option<&Path> {
+    path.parent().map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CompileError> {
+    let io = |reason: String| CompileError::Io { path: path.display().to_string(), reason };
+    let size = std::fs::metadata(path).map_err(|e| io(e.to_string()))?.len();
+    if size > MAX_FILE {
+        return Err(io(format!("the file has {size} bytes; at most {MAX_FILE} are supported")));
+    }
+    std::fs::read(path).map_err(|e| io(e.to_string()))
+}

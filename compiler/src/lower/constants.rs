@@ -1,0 +1,57 @@
+//! Dequantised constants as operands.
+
+use std::rc::Rc;
+
+use vinfer_circuits::boundary;
+use vinfer_circuits::program::{IntType, Quantisation};
+
+use super::Lowering;
+use super::operands::int_type;
+use super::state::{State, Weights};
+use crate::error::{CompileError, QUANTISE_STATICALLY};
+use crate::graph::Node;
+
+impl Lowering<'_> {
+    /// The weights of a float operator between Q/DQ nodes.
+    pub(super) fn dequantised_weights(&self, node: &Node, index: usize) -> Result<Rc<Weights>, CompileError> {
+        let name = node.input(index).unwrap_or_default();
+        match self.state(node, index)? {
+            State::Weights(weights) => Ok(Rc::clone(weights)),
+            State::Constant(_) => Err(node.stays_float(
+                format!("its weights `{name}` are not quantised"),
+                format!("quantise weights too: {QUANTISE_STATICALLY}"),
+            )),
+            _ => Err(node.unsupported(
+                format!("operand `{name}` is not a constant"),
+                "products of two activations are not supported",
+            )),
+        }
+    }
+
+    /// The value of an operand that is one constant number, quantised or not.
+    pub(super) fn scalar(&self, state: &State) -> Option<f32> {
+        match state {
+            State::Constant(t) => match t.floats()? {
+                [one] => Some(*one),
+                _ => None,
+            },
+            State::Weights(w) => {
+                let [raw] = w.raw.as_slice() else { return None };
+                let q = w.per_tensor()?;
+                Some(boundary::dequantise(raw - q.zero_point, &q))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Weights {
+    /// The parameters, if these are 8-bit integers quantised per tensor.
+    pub(super) fn per_tensor(&self) -> Option<Quantisation> {
+        let int_type: IntType = int_type(self.data_type)?;
+        match (self.scales.as_slice(), self.zero_points.as_slice()) {
+            ([s], [z]) => Some(Quantisation { scale_bits: s.to_bits(), zero_point: *z, int_type }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Gemm, MatMul and their integer forms.
+
+use std::rc::Rc;
+
+use super::Lowering;
+use super::contract::{Bias, ContractParts, matrix};
+use super::pending::Pending;
+use super::state::{Real, State, Weights};
+use crate::error::{CompileError, QUANTISE_STATICALLY};
+use crate::graph::Node;
+use crate::shapes;
+
+impl Lowering<'_> {
+    pub(super) fn gemm(&mut self, node: &Node) -> Result<State, CompileError> {
+        let input = self.dequantised(node, 0)?;
+        let weights = self.dequantised_weights(node, 1)?;
+        self.check_fusable(node, &input, &weights)?;
+        self.check_single_reader(node)?;
+        let has_bias = node.input(2).is_some();
+        let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
+        if has_bias && (beta != 1.0 || alpha != 1.0) {
+            return Err(node.stays_float(
+                format!("alpha = {alpha} and beta = {beta} with a bias"),
+                "fold alpha and beta into the weights and the bias before quantising",
+            ));
+        }
+        let bias = if has_bias { Bias::State(self.state(node, 2)?) } else { Bias::None };
+        let parts = self.gemm_parts(node, &input, &weights, bias, alpha, true)?;
+        Ok(State::Pending(Rc::new(Pending::Contract(parts))))
+    }
+
+    pub(super) fn qgemm(&mut self, node: &Node) -> Result<State, CompileError> {
+        let axis = if node.int("transB", 0)? == 0 { 1 } else { 0 };
+        let input = self.integer_operand(node, 0, 1)?;
+        let weights = self.integer_weights(node, 3, 4, axis)?;
+        if node.input(7).is_none() {
+            return Err(node.stays_float("its result is float", QUANTISE_STATICALLY));
+        }
+        let quantisation = self.output_parameters(node, 7, input.quantisation.int_type)?;
+        let bias = self.constant(node, 6)?.map_or(Bias::None, Bias::Raw);
+        let parts = self.gemm_parts(node, &input, &weights, bias, node.float("alpha", 1.0)?, false)?;
+        self.complete(node, &Pending::Contract(parts), quantisation, quantisation.int_type)
+    }
+
+    fn gemm_parts(
+        &self,
+        node: &Node,
+        input: &Real,
+        weights: &Weights,
+        bias: Bias<'_>,
+        alpha: f32,
+        fused: bool,
+    ) -> Result<ContractParts, CompileError> {
+        if node.int("transA", 0)? != 0 {
+            return Err(node.unsupported("transA = 1", "transpose the activations with a Transpose node"));
+        }
+        if !alpha.is_finite() || alpha <= 0.0 {
+            return Err(node.bad_attribute("alpha", "must be positive"));
+        }
+        let transposed = node.int("transB", 0)? != 0;
+        if self.value_ref(input.value).shape.len() != 2 {
+            return Err(node.bad_shape("Gemm needs a matrix"));
+        }
+        self.product(node, input, weights, bias, alpha, transposed, fused)
+    }
+
+    pub(super) fn matmul(&mut self, node: &Node) -> Result<State, CompileError> {
+        if let State::Real(_) = self.state(node, 1)? {
+            return Err(node.unsupported(
+                "both operands are activations",
+                "products of two activations (attention) are not supported",
+            ));
+        }
+        let input = self.dequantised(node, 0)?;
+        let weights = self.dequantised_weights(node, 1)?;
+        self.check_fusable(node, &input, &weights)?;
+        self.check_single_reader(node)?;
+        let parts = self.product(node, &input, &weights, Bias::None, 1.0, false, true)?;
+        Ok(State::Pending(Rc::new(Pending::Contract(parts))))
+    }
+
+    pub(super) fn qlinear_matmul(&mut self, node: &Node) -> Result<State, CompileError> {
+        let input = self.integer_operand(node, 0, 1)?;
+        let weights = self.integer_weights(node, 3, 4, 1)?;
+        let quantisation = self.output_parameters(node, 6, input.quantisation.int_type)?;
+        let parts = self.product(node, &input, &weights, Bias::None, 1.0, false, false)?;
+        self.complete(node, &Pending::Contract(parts), quantisation, quantisation.int_type)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the operands and attributes of one ONNX node")]
+    fn product(
+        &self,
+        node: &Node,
+        input: &Real,
+        weights: &Weights,
+        bias: Bias<'_>,
+        alpha: f32,
+        transposed: bool,
+        fused: bool,
+    ) -> Result<ContractParts, CompileError> {
+        let &[rows, columns] = weights.dims.as_slice() else {
+            return Err(node.unsupported(
+                format!("weights of shape {:?}", weights.dims),
+                "the constant operand must be a matrix",
+            ));
+        };
+        let (inner, outer) = if transposed { (columns, rows) } else { (rows, columns) };
+        let shape = &self.value_ref(input.value).shape;
+        if shape.last() != Some(&inner) || outer == 0 {
+            return Err(node.bad_shape(format!(
+                "the input shape {shape:?} does not fit the weights {:?}",
+                weights.dims
+            )));
+        }
+        if weights.axis.is_some_and(|axis| axis != usize::from(!transposed)) {
+            return Err(node.stays_float(
+                "its weights are not quantised along the output channels",
+                "quantise the weights along the axis of the output channels",
+            ));
+        }
+        let (scales, bias) = self.accumulator(node, input, weights, outer as usize, alpha, bias)?;
+        let mut out_shape = shape.clone();
+        let channel = out_shape.len() - 1;
+        out_shape[channel] = outer;
+        shapes::check(node, &out_shape)?;
+        Ok(ContractParts {
+            node: node.clone(),
+            input: input.value,
+            effective: input.effective,
+            channel_axis: channel as u8,
+            windows: Vec::new(),
+            groups: 1,
+            weights: matrix(&weights.centred(), rows as usize, columns as usize, !transposed),
+            bias,
+            scales,
+            shape: out_shape,
+            fused,
+        })
+    }
+}

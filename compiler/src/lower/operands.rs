@@ -1,0 +1,216 @@
+//! Reading quantisation parameters and integer operands of nodes.
+
+use vinfer_circuits::program::{IntType, Quantisation, ValueId};
+
+use super::Lowering;
+use super::state::{Integer, Real, State, Weights};
+use crate::error::{CompileError, QUANTISE_STATICALLY};
+use crate::graph::Node;
+use crate::onnx::proto::data_type;
+use crate::onnx::tensor::Tensor;
+
+/// Scales and zero points of a constant operand.
+pub(super) struct Scales {
+    pub scales: Vec<f32>,
+    pub zero_points: Vec<i32>,
+}
+
+/// The 8-bit type with this ONNX number.
+pub(super) fn int_type(number: i32) -> Option<IntType> {
+    match number {
+        data_type::UINT8 => Some(IntType::U8),
+        data_type::INT8 => Some(IntType::I8),
+        _ => None,
+    }
+}
+
+/// Zero point after ONNX Runtime's rewriting of int8 to uint8.
+pub(super) fn effective_zero_point(q: &Quantisation, effective: IntType) -> i32 {
+    q.zero_point + if q.int_type == IntType::I8 && effective == IntType::U8 { 128 } else { 0 }
+}
+
+impl Lowering<'_> {
+    /// The constant behind an input, if the input is present.
+    pub(super) fn constant(&self, node: &Node, index: usize) -> Result<Option<&Tensor>, CompileError> {
+        if node.input(index).is_none() {
+            return Ok(None);
+        }
+        match self.state(node, index)? {
+            State::Constant(t) => Ok(Some(t)),
+            _ => Err(node.unsupported(
+                format!("operand `{}` is not a constant", node.input(index).unwrap_or_default()),
+                QUANTISE_STATICALLY,
+            )),
+        }
+    }
+
+    /// Scales at input `scale` and zero points at input `scale + 1` (which may be missing) for integers of
+    /// `data_type`.
+    pub(super) fn scales(&self, node: &Node, scale: usize, data_type: i32) -> Result<Scales, CompileError> {
+        let name = node.input(scale).unwrap_or("scale").to_owned();
+        let bad = |reason: &str| node.bad_attribute(&name, reason);
+        let tensor = self.constant(node, scale)?.ok_or_else(|| bad("the scale is missing"))?;
+        let scales = tensor.floats().ok_or_else(|| bad("the scale is not a float tensor"))?.to_vec();
+        if scales.is_empty() || tensor.dims.len() > 1 {
+            return Err(bad("scales must be a scalar or a vector; blocked quantisation is not supported"));
+        }
+        if scales.iter().any(|s| !s.is_finite() || *s <= 0.0) {
+            return Err(bad("scales must be positive and finite"));
+        }
+        let zero_points = match self.constant(node, scale + 1)? {
+            None => vec![0; scales.len()],
+            Some(t) => {
+                if t.data_type() != data_type {
+                    return Err(bad("the zero point has another type than the integers"));
+                }
+                let points = t.integers().ok_or_else(|| bad("the zero point is not an integer"))?;
+                let points: Vec<i32> = points.into_iter().map(|p| p as i32).collect();
+                match points.as_slice() {
+                    [one] => vec![*one; scales.len()],
+                    many if many.len() == scales.len() => points,
+                    _ => return Err(bad("scales and zero points differ in number")),
+                }
+            }
+        };
+        Ok(Scales { scales, zero_points })
+    }
+
+    /// Per-tensor parameters of an 8-bit tensor.
+    pub(super) fn parameters(&self, node: &Node, scale: usize, int_type: IntType) -> Result<Quantisation, CompileError> {
+        let number = if int_type == IntType::U8 { data_type::UINT8 } else { data_type::INT8 };
+        let Scales { scales, zero_points } = self.scales(node, scale, number)?;
+        match (scales.as_slice(), zero_points.as_slice()) {
+            ([s], [z]) => Ok(Quantisation { scale_bits: s.to_bits(), zero_point: *z, int_type }),
+            _ => Err(node.unsupported(
+                "activations are quantised per channel",
+                "quantise activations per tensor",
+            )),
+        }
+    }
+
+    /// The parameters of a QLinear operator's output at inputs `scale` and `scale + 1`.
+    pub(super) fn output_parameters(
+        &self,
+        node: &Node,
+        scale: usize,
+        default: IntType,
+    ) -> Result<Quantisation, CompileError> {
+        let int_type = match self.constant(node, scale + 1)? {
+            None => default,
+            Some(t) => int_type(t.data_type()).ok_or_else(|| {
+                node.unsupported(
+                    format!("{} activations", data_type::name(t.data_type())),
+                    "quantise activations to uint8 or int8",
+                )
+            })?,
+        };
+        self.parameters(node, scale, int_type)
+    }
+
+    /// An integer tensor read with the parameters at inputs `scale` and `scale + 1`.
+    pub(super) fn integer_operand(&mut self, node: &Node, index: usize, scale: usize) -> Result<Real, CompileError> {
+        match self.state(node, index)?.clone() {
+            State::Integer(Integer { value, effective }) => {
+                let int_type = self.value_ref(value).quantisation.int_type;
+                let quantisation = self.parameters(node, scale, int_type)?;
+                let value = self.recentred(node, value, &quantisation)?;
+                Ok(Real { value, quantisation, effective, table: None })
+            }
+            State::Constant(_) => Err(node.unsupported(
+                format!("operand `{}` is a constant", node.input(index).unwrap_or_default()),
+                "constants are supported as weights and as the second operand of Add",
+            )),
+            _ => Err(node.bad_attribute(&format!("input {index}"), "not an integer tensor")),
+        }
+    }
+
+    /// The value with its integers centred by another zero point.
+    pub(super) fn recentred(
+        &mut self,
+        node: &Node,
+        value: ValueId,
+        quantisation: &Quantisation,
+    ) -> Result<ValueId, CompileError> {
+        let own = self.value_ref(value).quantisation;
+        if own.zero_point == quantisation.zero_point {
+            return Ok(value);
+        }
+        let table = (own.int_type.min()..=own.int_type.max()).map(|raw| raw - quantisation.zero_point).collect();
+        self.emit_lookup((&node.name, "zero point"), node, value, table, *quantisation)
+    }
+
+    /// A constant integer operand with the parameters at inputs `scale` and `scale + 1`; `axis` is the axis of the
+    /// scales if there are several.
+    pub(super) fn integer_weights(
+        &self,
+        node: &Node,
+        index: usize,
+        scale: usize,
+        axis: usize,
+    ) -> Result<Weights, CompileError> {
+        let State::Constant(tensor) = self.state(node, index)? else {
+            return Err(node.unsupported(
+                format!("operand `{}` is not a constant", node.input(index).unwrap_or_default()),
+                "products of two activations are not supported",
+            ));
+        };
+        self.weights(node, tensor, scale, axis)
+    }
+
+    /// Integers with their scales.
+    pub(super) fn weights(
+        &self,
+        node: &Node,
+        tensor: &Tensor,
+        scale: usize,
+        axis: usize,
+    ) -> Result<Weights, CompileError> {
+        let number = tensor.data_type();
+        let raw = match number {
+            data_type::UINT8 | data_type::INT8 | data_type::INT32 => tensor.integers(),
+            _ => None,
+        }
+        .ok_or_else(|| {
+            let name = data_type::name(number);
+            if matches!(number, 21 | 22) {
+                node.stays_float(format!("{name} weights are not fused"), "use int8 or uint8 weights")
+            } else {
+                node.unsupported(format!("{name} constants"), "use int8 or uint8 weights and int32 biases")
+            }
+        })?;
+        let Scales { scales, zero_points } = self.scales(node, scale, number)?;
+        let dims: Vec<u32> = tensor.dims.iter().map(|&d| d as u32).collect();
+        let axis = (scales.len() > 1).then_some(axis);
+        if let Some(axis) = axis
+            && dims.get(axis).is_none_or(|&d| d as usize != scales.len())
+        {
+            return Err(node.bad_shape(format!("{} scales do not fit axis {axis} of {dims:?}", scales.len())));
+        }
+        Ok(Weights {
+            dims,
+            raw: raw.into_iter().map(|v| v as i32).collect(),
+            data_type: number,
+            scales,
+            zero_points,
+            axis,
+        })
+    }
+
+    /// A float operand that is the plain dequantisation of an integer tensor, as fused operators need.
+    pub(super) fn dequantised(&self, node: &Node, index: usize) -> Result<Real, CompileError> {
+        let name = node.input(index).unwrap_or_default();
+        let remedy = || format!("put QuantizeLinear and DequantizeLinear before it: {QUANTISE_STATICALLY}");
+        match self.state(node, index)? {
+            State::Real(real) if real.table.is_none() => Ok(real.clone()),
+            State::Real(_) | State::Pending(_) | State::Input(_) => {
+                Err(node.stays_float(format!("its input `{name}` is a float tensor that is not quantised"), remedy()))
+            }
+            State::Weights(_) | State::Constant(_) => Err(node.unsupported(
+                format!("operand `{name}` is a constant"),
+                "only the second operand may be constant",
+            )),
+            State::Integer(_) => Err(node.bad_attribute(name, "an integer tensor where a float one is expected")),
+            State::Unknown => Err(node.unsupported("an input is unsupported", QUANTISE_STATICALLY)),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Float results that wait for the QuantizeLinear that completes the fused operator.
+
+use vinfer_circuits::program::{IntType, Quantisation};
+
+use super::Lowering;
+use super::add::AddParts;
+use super::contract::ContractParts;
+use super::elementwise::MulParts;
+use super::pool::SumParts;
+use super::state::{Integer, State};
+use crate::error::CompileError;
+use crate::graph::Node;
+
+/// An operator without its output quantisation.
+#[derive(Clone, Debug)]
+pub(super) enum Pending {
+    Contract(ContractParts),
+    Add(AddParts),
+    Mul(MulParts),
+    Sum(SumParts),
+}
+
+impl Pending {
+    /// Shape of the result.
+    pub(super) fn shape(&self) -> &[u32] {
+        match self {
+            Self::Contract(p) => &p.shape,
+            Self::Add(p) => &p.shape,
+            Self::Mul(p) => &p.shape,
+            Self::Sum(p) => &p.shape,
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// Completes a pending operator with its output's quantisation. `node` defines the output.
+    pub(super) fn complete(
+        &mut self,
+        node: &Node,
+        pending: &Pending,
+        quantisation: Quantisation,
+        effective: IntType,
+    ) -> Result<State, CompileError> {
+        let value = match pending {
+            Pending::Contract(parts) => self.complete_contract(node, parts, quantisation, effective)?,
+            Pending::Add(parts) => self.complete_add(node, parts, quantisation, effective)?,
+            Pending::Mul(parts) => self.complete_mul(node, parts, quantisation, effective)?,
+            Pending::Sum(parts) => self.complete_sum(node, parts, quantisation, effective)?,
+        };
+        Ok(State::Integer(Integer { value, effective }))
+    }
+}

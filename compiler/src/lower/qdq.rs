@@ -1,0 +1,146 @@
+//! QuantizeLinear and DequantizeLinear.
+
+use std::rc::Rc;
+
+use vinfer_circuits::boundary;
+use vinfer_circuits::program::{IntType, Quantisation};
+
+use super::Lowering;
+use super::operands::int_type;
+use super::state::{Integer, Real, State};
+use crate::error::CompileError;
+use crate::graph::{Attribute, Node};
+use crate::onnx::proto::data_type;
+use crate::onnx::tensor::{Data, Tensor};
+use crate::shapes;
+
+impl Lowering<'_> {
+    pub(super) fn dequantise(&mut self, node: &Node) -> Result<State, CompileError> {
+        self.refuse_blocks(node)?;
+        match self.state(node, 0)?.clone() {
+            State::Constant(tensor) => {
+                let axis = node.int("axis", 1)?;
+                let several = self.constant(node, 1)?.is_some_and(|s| s.len() > 1);
+                let axis = if several { shapes::axis(node, axis, tensor.dims.len())? } else { 0 };
+                Ok(State::Weights(Rc::new(self.weights(node, &tensor, 1, axis)?)))
+            }
+            State::Integer(Integer { value, effective }) => {
+                let int_type = self.value_ref(value).quantisation.int_type;
+                let quantisation = self.parameters(node, 1, int_type)?;
+                let value = self.recentred(node, value, &quantisation)?;
+                Ok(State::Real(Real { value, quantisation, effective, table: None }))
+            }
+            _ => Err(node.bad_attribute("input 0", "not an integer tensor")),
+        }
+    }
+
+    pub(super) fn quantise(&mut self, node: &Node) -> Result<State, CompileError> {
+        self.refuse_blocks(node)?;
+        let state = self.state(node, 0)?.clone();
+        let int_type = self.quantised_type(node)?;
+        if let State::Constant(tensor) = &state {
+            return self.quantise_constant(node, tensor, int_type);
+        }
+        let quantisation = self.parameters(node, 1, int_type)?;
+        let effective = if self.rewritten(node, &quantisation) { IntType::U8 } else { int_type };
+        let value = match state {
+            State::Input(input) => self.input_value(node, &input, quantisation)?,
+            State::Pending(pending) => return self.complete(node, &pending, quantisation, effective),
+            State::Real(real) => {
+                if real.table.is_none() && real.quantisation == quantisation {
+                    real.value
+                } else {
+                    let table = real.table().iter().map(|&x| quantise(node, x, &quantisation)).collect::<Result<_, _>>()?;
+                    self.emit_lookup((&node.name, "table"), node, real.value, table, quantisation)?
+                }
+            }
+            _ => return Err(node.bad_attribute("input 0", "not a float tensor")),
+        };
+        Ok(State::Integer(Integer { value, effective }))
+    }
+
+    /// The integer type that a QuantizeLinear produces.
+    fn quantised_type(&self, node: &Node) -> Result<IntType, CompileError> {
+        let number = match self.constant(node, 2)? {
+            Some(zero_point) => zero_point.data_type(),
+            None => match node.int("output_dtype", 0)? {
+                0 => data_type::UINT8,
+                number => number as i32,
+            },
+        };
+        int_type(number).ok_or_else(|| {
+            node.unsupported(
+                format!("it quantises to {}", data_type::name(number)),
+                "quantise to uint8 or int8",
+            )
+        })
+    }
+
+    /// Whether ONNX Runtime rewrites this int8 tensor to uint8: it is read by exactly one DequantizeLinear with the
+    /// same zero point, which in turn has one reader.
+    fn rewritten(&self, node: &Node, quantisation: &Quantisation) -> bool {
+        let only_reader = |name: &str| {
+            let readers = self.consumers.get(name).map_or(&[][..], Vec::as_slice);
+            match (readers, self.graph.is_output(name)) {
+                ([one], false) => Some(&self.graph.nodes[*one]),
+                _ => None,
+            }
+        };
+        if quantisation.int_type != IntType::I8 || node.input(2).is_none() {
+            return quantisation.int_type == IntType::U8;
+        }
+        let Some(dequantise) = only_reader(node.output()).filter(|d| d.op == "DequantizeLinear") else {
+            return false;
+        };
+        let same = self
+            .constant(dequantise, 2)
+            .ok()
+            .flatten()
+            .and_then(Tensor::integers)
+            .is_some_and(|z| z == [i64::from(quantisation.zero_point)]);
+        let name = dequantise.output();
+        let readers = self.consumers.get(name).map_or(0, Vec::len) + usize::from(self.graph.is_output(name));
+        same && readers == 1
+    }
+
+    fn quantise_constant(&self, node: &Node, tensor: &Tensor, int_type: IntType) -> Result<State, CompileError> {
+        let floats = tensor.floats().ok_or_else(|| node.bad_attribute("input 0", "not a float tensor"))?;
+        let number = if int_type == IntType::U8 { data_type::UINT8 } else { data_type::INT8 };
+        let scales = self.scales(node, 1, number)?;
+        let several = scales.scales.len() > 1;
+        let (inner, count) = if several {
+            let axis = shapes::axis(node, node.int("axis", 1)?, tensor.dims.len())?;
+            if tensor.dims[axis] != scales.scales.len() {
+                return Err(node.bad_shape("the number of scales does not fit the axis"));
+            }
+            (tensor.dims[axis + 1..].iter().product::<usize>().max(1), scales.scales.len())
+        } else {
+            (1, 1)
+        };
+        let raw = floats.iter().enumerate().map(|(at, &x)| {
+            let i = at / inner % count;
+            let zero_point = scales.zero_points[i];
+            let q = Quantisation { scale_bits: scales.scales[i].to_bits(), zero_point, int_type };
+            Ok(quantise(node, x, &q)? + zero_point)
+        });
+        let raw: Vec<i32> = raw.collect::<Result<_, CompileError>>()?;
+        let data = match int_type {
+            IntType::U8 => Data::U8(raw.into_iter().map(|v| v as u8).collect()),
+            IntType::I8 => Data::I8(raw.into_iter().map(|v| v as i8).collect()),
+        };
+        Ok(State::Constant(Rc::new(Tensor { dims: tensor.dims.clone(), data })))
+    }
+
+    fn refuse_blocks(&self, node: &Node) -> Result<(), CompileError> {
+        if matches!(node.attributes.get("block_size"), Some(Attribute::Int(size)) if *size != 0) {
+            return Err(node.unsupported("blocked quantisation", "quantise per tensor or per channel"));
+        }
+        Ok(())
+    }
+}
+
+fn quantise(node: &Node, x: f32, q: &Quantisation) -> Result<i32, CompileError> {
+    boundary::quantise(x, q).ok_or_else(|| {
+        node.unsupported("some quantised value maps to NaN", "keep the function defined on the whole input range")
+    })
+}

@@ -1,0 +1,66 @@
+//! What the compiler did with a model.
+
+/// One operation of the compiled program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Name of the ONNX node.
+    pub node: String,
+    /// ONNX operators that the operation stands for, e.g. `DequantizeLinear+Conv+QuantizeLinear`.
+    pub operators: String,
+    /// Primitive of the program: `Contract`, `Add`, `Sum`, `Lookup`, `MaxPool` or `Rewire`.
+    pub primitive: &'static str,
+    /// Shape of the result.
+    pub shape: Vec<u32>,
+    /// Number of elements of the result.
+    pub elements: u64,
+    /// Multiplications by weights.
+    pub macs: u64,
+    /// Requantisations in LINE form.
+    pub line: usize,
+    /// Requantisations in PARITY form.
+    pub parity: usize,
+    /// Requantisations in TABLE form.
+    pub table: usize,
+    /// Smallest and largest accumulator that any input can produce, where there is an accumulator.
+    pub reachable: Option<(i64, i64)>,
+}
+
+/// All operations of a compiled program, in execution order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// One row per operation.
+    pub rows: Vec<Row>,
+}
+
+impl Report {
+    /// Multiplications by weights of the whole program.
+    pub fn macs(&self) -> u64 {
+        self.rows.iter().map(|r| r.macs).fold(0, u64::saturating_add)
+    }
+}
+
+/// What [`crate::inspect_bytes`] says about one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// Name of the node.
+    pub node: String,
+    /// Operator, with the domain in front unless it is the default one.
+    pub operator: String,
+    /// Shape of the first output, where known.
+    pub shape: Option<Vec<u32>>,
+    /// Why the node cannot be compiled; `None` if it can, or if it only depends on one that cannot.
+    pub unsupported: Option<crate::CompileError>,
+}
+
+/// The result of inspecting a model that may be unsupported.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// Version of the default operator set.
+    pub opset: i64,
+    /// Every node that an output depends on, in execution order.
+    pub nodes: Vec<NodeInfo>,
+    /// The report, if the whole model compiles.
+    pub report: Option<Report>,
+    /// Everything that stands in the way, in node order.
+    pub problems: Vec<crate::CompileError>,
+}
