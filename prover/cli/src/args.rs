@@ -1,0 +1,205 @@
+//! The command line.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+/// Compile, run, prove and verify quantised ONNX models.
+///
+/// Exit codes: 0 done or accepted, 1 proof rejected, 2 bad input or usage.
+#[derive(Debug, Parser)]
+#[command(name = "vinfer", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print one JSON object on stdout and nothing else
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads to use [default: one per core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compile, prove and verify a built-in digit classifier, then show a forged output being rejected
+    Demo,
+    /// Show a model's operators, shapes and cost, and what is unsupported and why
+    Inspect(Inspect),
+    /// Compile an ONNX model to a vinfer program
+    Compile(Compile),
+    /// Make the proving and verifying key of a program
+    Setup(Setup),
+    /// Run a program without proving, exactly as ONNX Runtime does
+    Run(Run),
+    /// Run a program on one sample and prove the result
+    Prove(Prove),
+    /// Check a proof
+    Verify(Verify),
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// ONNX model
+    #[arg(value_name = "MODEL.onnx")]
+    pub(crate) model: PathBuf,
+}
+
+/// Arguments of `compile`.
+#[derive(Debug, Args)]
+pub(crate) struct Compile {
+    /// ONNX model
+    #[arg(value_name = "MODEL.onnx")]
+    pub(crate) model: PathBuf,
+    /// Program file to write
+    #[arg(short, long, value_name = "MODEL.vinfer")]
+    pub(crate) output: PathBuf,
+}
+
+/// Arguments of `setup`.
+#[derive(Debug, Args)]
+pub(crate) struct Setup {
+    /// Program made by `vinfer compile`
+    #[arg(value_name = "MODEL.vinfer")]
+    pub(crate) program: PathBuf,
+    /// Directory to write `vk` and `pk` into; created if absent
+    #[arg(short, long, value_name = "KEYDIR")]
+    pub(crate) output: PathBuf,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Program made by `vinfer compile`
+    #[arg(value_name = "MODEL.vinfer")]
+    pub(crate) program: PathBuf,
+    /// Inputs: .npz, .npy or .json, one array per graph input, first axis = sample
+    #[arg(long, value_name = "IN.npz")]
+    pub(crate) input: PathBuf,
+    /// Sample `I`, or samples `A..B` (B excluded) [default: 0]
+    #[arg(long, value_name = "I | A..B", value_parser = parse_samples)]
+    pub(crate) index: Option<Range<u64>>,
+    /// Outputs to write, one array per graph output, first axis = sample
+    #[arg(short, long, value_name = "OUT.npz")]
+    pub(crate) output: PathBuf,
+}
+
+/// Arguments of `prove`.
+#[derive(Debug, Args)]
+pub(crate) struct Prove {
+    /// Proving key made by `vinfer setup`
+    #[arg(long, value_name = "KEYDIR/pk")]
+    pub(crate) pk: PathBuf,
+    /// Inputs: .npz, .npy or .json, one array per graph input, first axis = sample
+    #[arg(long, value_name = "IN.npz")]
+    pub(crate) input: PathBuf,
+    /// Sample to prove
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pub(crate) index: u64,
+    /// 32 bytes in hexadecimal that the proof is bound to [default: zeros]
+    #[arg(long, value_name = "HEX32", value_parser = parse_context)]
+    pub(crate) context: Option<[u8; 32]>,
+    /// Proof to write
+    #[arg(short, long, value_name = "FILE.proof")]
+    pub(crate) output: PathBuf,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("arrays").args(["input", "output"]).multiple(true))]
+pub(crate) struct Verify {
+    /// Verifying key made by `vinfer setup`
+    #[arg(long, value_name = "KEYDIR/vk")]
+    pub(crate) vk: PathBuf,
+    /// Proof made by `vinfer prove`
+    #[arg(long, value_name = "FILE.proof")]
+    pub(crate) proof: PathBuf,
+    /// Demand that the proof is for this input
+    #[arg(long, value_name = "IN.npz")]
+    pub(crate) input: Option<PathBuf>,
+    /// Sample of --input (and of --output, where it has several) [default: 0]
+    #[arg(long, value_name = "I", requires = "arrays")]
+    pub(crate) index: Option<u64>,
+    /// Demand that the proof is for this output
+    #[arg(long, value_name = "OUT.npz")]
+    pub(crate) output: Option<PathBuf>,
+    /// Demand that the proof is bound to these 32 bytes in hexadecimal
+    #[arg(long, value_name = "HEX32", value_parser = parse_context)]
+    pub(crate) context: Option<[u8; 32]>,
+}
+
+/// Why an argument does not parse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ArgumentError {
+    /// Neither a number nor two around `..`.
+    #[error("expected a sample number I or a range A..B")]
+    Samples,
+    /// A range with nothing in it.
+    #[error("the range is empty: A..B takes the samples from A to B - 1")]
+    EmptyRange,
+    /// Not 32 bytes in hexadecimal.
+    #[error("expected 64 hexadecimal digits (32 bytes)")]
+    Context,
+}
+
+fn parse_samples(text: &str) -> Result<Range<u64>, ArgumentError> {
+    let number = |text: &str| text.parse::<u64>().map_err(|_| ArgumentError::Samples);
+    let (start, end) = match text.split_once("..") {
+        Some((start, end)) => (number(start)?, number(end)?),
+        None => {
+            let start = number(text)?;
+            (start, start.checked_add(1).ok_or(ArgumentError::Samples)?)
+        }
+    };
+    if start < end { Ok(start..end) } else { Err(ArgumentError::EmptyRange) }
+}
+
+fn parse_context(text: &str) -> Result<[u8; 32], ArgumentError> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let mut context = [0u8; 32];
+    hex::decode_to_slice(digits, &mut context).map_err(|_| ArgumentError::Context)?;
+    Ok(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn samples_are_one_or_a_nonempty_range() {
+        assert_eq!(parse_samples("3"), Ok(3..4));
+        assert_eq!(parse_samples("0..20"), Ok(0..20));
+        assert_eq!(parse_samples("5..5"), Err(ArgumentError::EmptyRange));
+        assert_eq!(parse_samples("5..2"), Err(ArgumentError::EmptyRange));
+        for bad in ["", "..", "1..", "..3", "-1", "1..2..3", "1..=3", "x", "18446744073709551615"] {
+            assert_eq!(parse_samples(bad), Err(ArgumentError::Samples), "{bad}");
+        }
+    }
+
+    #[test]
+    fn context_is_32_bytes() {
+        assert_eq!(parse_context(&"0a".repeat(32)), Ok([10; 32]));
+        assert_eq!(parse_context(&format!("0x{}", "FF".repeat(32))), Ok([255; 32]));
+        for bad in ["", "00", &"0a".repeat(33), &"zz".repeat(32)] {
+            assert_eq!(parse_context(bad), Err(ArgumentError::Context), "{bad}");
+        }
+    }
+}

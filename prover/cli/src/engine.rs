@@ -1,0 +1,197 @@
+//! The only file that calls the compiler and the proof system.
+
+use std::path::Path;
+
+use vinfer_circuits::codec::{DecodeError, Reader, Writer};
+use vinfer_circuits::lower::{LowerError, Lowered};
+use vinfer_circuits::program::Program;
+use vinfer_circuits::statement::{Statement, raw_byte};
+use vinfer_circuits::system::PublicPort;
+use vinfer_verifier::{KeyError, PreparedKey, VerifyError};
+
+pub(crate) use vinfer_compiler::{CompileError, Compiled, Inspection, Row};
+pub(crate) use vinfer_verifier::{Expected, Verified};
+
+use crate::ports::{PortSpec, Sample};
+
+/// Why the compiler or the proof system refuses.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// The model does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The program cannot be expressed in the proof system.
+    #[error("cannot be proven: {0}")]
+    Lower(#[from] LowerError),
+    /// Not a verifying key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The proof is not accepted.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// Not part of this build yet.
+    #[error("{what} is not available in this build")]
+    NotAvailable {
+        /// The missing part.
+        what: &'static str,
+    },
+}
+
+impl EngineError {
+    /// Whether a proof was understood and found false, or about something else than expected.
+    pub(crate) const fn is_rejection(&self) -> bool {
+        match self {
+            Self::Verify(error) => error.is_rejection(),
+            Self::Compile(_) | Self::Lower(_) | Self::Key(_) | Self::NotAvailable { .. } => false,
+        }
+    }
+
+    /// A short stable name for programs.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Compile(_) => "compile",
+            Self::Lower(_) => "not_provable",
+            Self::Key(_) | Self::Verify(VerifyError::Key(_)) => "key",
+            Self::Verify(VerifyError::Proof(_)) => "proof",
+            Self::Verify(VerifyError::WrongKey) => "wrong_key",
+            Self::Verify(VerifyError::Expectation { .. }) => "arrays",
+            Self::Verify(VerifyError::Rejected(_)) => "rejected",
+            Self::NotAvailable { .. } => "not_available",
+        }
+    }
+}
+
+/// The serialised keys of a program.
+pub(crate) struct Keys {
+    /// Verifying key, self-contained.
+    pub(crate) vk: Vec<u8>,
+    /// Proving key.
+    pub(crate) pk: Vec<u8>,
+}
+
+/// A parsed proving key.
+pub(crate) struct ProvingKey {
+    program: Program,
+}
+
+/// A new proof.
+pub(crate) struct Proved {
+    /// The proof file.
+    pub(crate) proof: Vec<u8>,
+    /// Centred outputs, per port.
+    pub(crate) outputs: Sample,
+    /// Digest of the statement.
+    pub(crate) statement: [u8; 32],
+}
+
+/// Lists what is in an ONNX model and what stands in the way of compiling it; external data lies in `directory`.
+///
+/// # Errors
+/// The model is not readable.
+pub(crate) fn inspect(model: &[u8], directory: &Path) -> Result<Inspection, EngineError> {
+    Ok(vinfer_compiler::inspect_bytes(model, Some(directory))?)
+}
+
+/// Compiles an ONNX model; external data lies in `directory`.
+///
+/// # Errors
+/// The model is not readable or not supported.
+pub(crate) fn compile(model: &[u8], directory: Option<&Path>) -> Result<Compiled, EngineError> {
+    Ok(vinfer_compiler::compile_bytes(model, directory)?)
+}
+
+/// The constraint system of a program, for its size.
+///
+/// # Errors
+/// The program is beyond what is proven.
+pub(crate) fn lower(program: &Program) -> Result<Lowered, EngineError> {
+    Ok(vinfer_circuits::lower::lower(program)?)
+}
+
+/// Makes the keys of a program.
+///
+/// # Errors
+/// The program is beyond what is proven.
+pub(crate) fn setup(_program: &Program) -> Result<Keys, EngineError> {
+    Err(EngineError::NotAvailable { what: "key generation" })
+}
+
+impl ProvingKey {
+    /// Parses a proving key file.
+    ///
+    /// # Errors
+    /// It is none, or damaged.
+    pub(crate) fn from_bytes(_bytes: &[u8]) -> Result<Self, EngineError> {
+        Err(EngineError::NotAvailable { what: "proving" })
+    }
+
+    /// The program that the key proves.
+    pub(crate) const fn program(&self) -> &Program {
+        &self.program
+    }
+}
+
+/// Runs the key's program and proves the result.
+///
+/// # Errors
+/// The inputs do not fit the program.
+pub(crate) fn prove(_key: &ProvingKey, _inputs: &Sample, _context: [u8; 32]) -> Result<Proved, EngineError> {
+    Err(EngineError::NotAvailable { what: "proving" })
+}
+
+/// A parsed and checked verifying key.
+pub(crate) struct VerifyingKey(PreparedKey);
+
+impl VerifyingKey {
+    /// Parses a verifying key file.
+    ///
+    /// # Errors
+    /// It is none, damaged, or below the security that its profile promises.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, EngineError> {
+        Ok(Self(PreparedKey::from_bytes(bytes)?))
+    }
+
+    /// The graph inputs.
+    pub(crate) fn inputs(&self) -> Vec<PortSpec> {
+        self.0.key().system.inputs.iter().map(port_spec).collect()
+    }
+
+    /// The graph outputs.
+    pub(crate) fn outputs(&self) -> Vec<PortSpec> {
+        self.0.key().system.outputs.iter().map(port_spec).collect()
+    }
+
+    /// Checks a proof file and what the caller demands of it.
+    ///
+    /// # Errors
+    /// The proof is malformed, or rejected ([`EngineError::is_rejection`]).
+    pub(crate) fn verify(&self, proof: &[u8], expected: &Expected) -> Result<Verified, EngineError> {
+        Ok(self.0.verify(proof, expected)?)
+    }
+
+    /// A proof file that claims other outputs, everything else unchanged: what a cheating prover would send.
+    ///
+    /// # Errors
+    /// The proof file is malformed, or the outputs do not fit the model.
+    pub(crate) fn with_outputs(&self, proof: &[u8], outputs: &Sample) -> Result<Vec<u8>, EngineError> {
+        let malformed = |error: DecodeError| EngineError::Verify(VerifyError::Proof(error));
+        let misfit = || EngineError::Verify(VerifyError::Expectation { what: "output" });
+        let system = &self.0.key().system;
+        let mut statement = Statement::decode(&mut Reader::new(proof), system).map_err(malformed)?;
+        let head = |statement: &Statement| {
+            let mut writer = Writer::new();
+            statement.encode(&mut writer);
+            writer.finish()
+        };
+        let body = proof.get(head(&statement).len()..).ok_or_else(misfit)?;
+        let raw = |(port, tensor): (&PublicPort, &Vec<i32>)| {
+            tensor.iter().map(|&centred| raw_byte(centred, port)).collect::<Option<Vec<u8>>>()
+        };
+        statement.outputs = system.outputs.iter().zip(outputs).map(raw).collect::<Option<_>>().ok_or_else(misfit)?;
+        Ok([head(&statement).as_slice(), body].concat())
+    }
+}
+
+fn port_spec(port: &PublicPort) -> PortSpec {
+    PortSpec::new(&port.name, port.port_type, &port.shape, port.leading_batch, port.quantisation)
+}

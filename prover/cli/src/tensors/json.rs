@@ -1,0 +1,116 @@
+//! Arrays as JSON: `{"name": nested lists}`, or one nested list for a model with a single input.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+
+use super::{Data, Element, Header, Kind, TensorError};
+
+/// Longest text read: its numbers take several times as much memory.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// A parsed file.
+pub(crate) enum JsonFile {
+    /// An object of arrays.
+    Named(Map<String, Value>),
+    /// One array.
+    Single(Value),
+}
+
+impl JsonFile {
+    /// Parses the whole file.
+    ///
+    /// # Errors
+    /// It is too long or not JSON.
+    pub(crate) fn open(file: BufReader<File>) -> Result<Self, TensorError> {
+        let mut text = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(TensorError::JsonTooLarge { limit: MAX_BYTES });
+        }
+        Ok(match serde_json::from_slice(&text)? {
+            Value::Object(arrays) => Self::Named(arrays),
+            other => Self::Single(other),
+        })
+    }
+
+    /// Names of the arrays, or `None` for a single unnamed one.
+    pub(crate) fn names(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Named(arrays) => Some(arrays.keys().cloned().collect()),
+            Self::Single(_) => None,
+        }
+    }
+
+    /// Shape of an array, as its first elements have it.
+    ///
+    /// # Errors
+    /// The array is absent.
+    pub(crate) fn header(&self, array: &str) -> Result<Header, TensorError> {
+        let mut shape = Vec::new();
+        let mut at = self.array(array)?;
+        while let Value::Array(items) = at {
+            shape.push(items.len() as u64);
+            match items.first() {
+                Some(first) => at = first,
+                None => break,
+            }
+        }
+        Ok(Header { element: Element::JsonNumber, shape })
+    }
+
+    /// Elements `range` of an array, which is checked as a whole.
+    ///
+    /// # Errors
+    /// The lists are ragged, or an element is not a number of `kind`.
+    pub(crate) fn read(&self, array: &str, kind: Kind, range: Range<u64>) -> Result<Data, TensorError> {
+        let shape = self.header(array)?.shape;
+        let mut numbers = Vec::new();
+        flatten(self.array(array)?, &shape, &mut numbers)
+            .ok_or_else(|| TensorError::JsonRagged { array: array.to_owned() })?;
+        let mut selected = Vec::new();
+        for (index, value) in (0u64..).zip(numbers) {
+            let number = match kind {
+                Kind::F32 => value.as_f64(),
+                Kind::U8 => value.as_i64().and_then(|n| u8::try_from(n).ok()).map(f64::from),
+                Kind::I8 => value.as_i64().and_then(|n| i8::try_from(n).ok()).map(f64::from),
+            };
+            let Some(number) = number else {
+                let mut got = value.to_string();
+                got.truncate(got.floor_char_boundary(40));
+                return Err(TensorError::JsonElement { array: array.to_owned(), index, got, kind });
+            };
+            if range.contains(&index) {
+                selected.push(number);
+            }
+        }
+        Ok(match kind {
+            Kind::F32 => Data::F32(selected.into_iter().map(|x| x as f32).collect()),
+            Kind::U8 => Data::U8(selected.into_iter().map(|x| x as u8).collect()),
+            Kind::I8 => Data::I8(selected.into_iter().map(|x| x as i8).collect()),
+        })
+    }
+
+    fn array(&self, name: &str) -> Result<&Value, TensorError> {
+        match self {
+            Self::Named(arrays) => arrays.get(name).ok_or_else(|| TensorError::Absent { array: name.to_owned() }),
+            Self::Single(array) => Ok(array),
+        }
+    }
+}
+
+/// Collects the leaves of `value`, which must have exactly `shape`.
+fn flatten<'a>(value: &'a Value, shape: &[u64], out: &mut Vec<&'a Value>) -> Option<()> {
+    match (value, shape.split_first()) {
+        (Value::Array(items), Some((&len, rest))) if items.len() as u64 == len => {
+            items.iter().try_for_each(|item| flatten(item, rest, out))
+        }
+        (Value::Array(_), _) | (_, Some(_)) => None,
+        (leaf, None) => {
+            out.push(leaf);
+            Some(())
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The binary from outside: arguments, files, exit codes.
+
+mod bad_input;
+mod models;
+mod run;
+mod support;
+mod usage;
