@@ -29,7 +29,7 @@ pub struct VerifyingKey {
 }
 
 /// Why bytes are not a verification key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum KeyError {
     /// Foreign file or version.
     #[error("not a vinfer verification key of version {PROTOCOL_VERSION}")]

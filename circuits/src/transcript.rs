@@ -92,22 +92,37 @@ impl Transcript {
 
     /// Whether `nonce` clears `bits` of proof of work from the present state.
     pub fn check_work(&self, nonce: u64, bits: u32) -> bool {
-        let mut block = [0u8; 40];
-        let (a, b) = block.split_at_mut(32);
-        a.copy_from_slice(&self.state);
-        b.copy_from_slice(&nonce.to_le_bytes());
-        let digest = blake3::keyed_hash(b"vinfer proof of work v1         ", &block);
-        let mut word = [0u8; 8];
-        for (w, d) in word.iter_mut().zip(digest.as_bytes()) {
-            *w = *d;
+        let digest = blake3::keyed_hash(WORK_KEY, &self.work_block(nonce));
+        work_bits(digest.as_bytes()) >= bits
+    }
+
+    /// The block whose keyed hash (under [`WORK_KEY`]) is the proof of work of a nonce: state, nonce, zeros.
+    pub fn work_block(&self, nonce: u64) -> [u8; 64] {
+        let mut block = [0u8; 64];
+        let (state, rest) = block.split_at_mut(32);
+        state.copy_from_slice(&self.state);
+        for (b, n) in rest.iter_mut().zip(nonce.to_le_bytes()) {
+            *b = n;
         }
-        u64::from_le_bytes(word).trailing_zeros() >= bits
+        block
     }
 
     /// Absorbs a proof-of-work nonce.
     pub fn absorb_nonce(&mut self, nonce: u64) {
         self.step(5, "nonce", &nonce.to_le_bytes());
     }
+}
+
+/// Key of the proof-of-work hash.
+pub const WORK_KEY: &[u8; 32] = b"vinfer proof of work v1         ";
+
+/// Bits of work shown by a digest: trailing zeros of its first little-endian word.
+pub fn work_bits(digest: &[u8; 32]) -> u32 {
+    let mut word = [0u8; 8];
+    for (w, d) in word.iter_mut().zip(digest) {
+        *w = *d;
+    }
+    u64::from_le_bytes(word).trailing_zeros()
 }
 
 fn reduce(bytes: &[u8]) -> F {

@@ -43,11 +43,80 @@ pub enum ExecuteError {
 /// All values of one execution, centred, indexed by `ValueId`, each in row-major order of its logical shape.
 pub type Trace = Vec<Vec<i32>>;
 
+/// A trace, and the accumulators behind requantised operations (empty for all others), indexed by operation.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// All values.
+    pub trace: Trace,
+    /// Accumulators in the output's row-major order, bias included.
+    pub accumulators: Vec<Vec<i64>>,
+}
+
 /// Runs a validated program on centred integer inputs (one per input port, in port order).
 ///
 /// # Errors
 /// [`ExecuteError`] when the inputs do not fit the program.
 pub fn execute(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteError> {
+    run(program, inputs).map(|e| e.trace)
+}
+
+/// Like [`execute`], and keeps the accumulators that a proof needs.
+///
+/// # Errors
+/// [`ExecuteError`] when the inputs do not fit the program.
+pub fn run(program: &Program, inputs: &[Vec<i32>]) -> Result<Execution, ExecuteError> {
+    let mut trace = load_inputs(program, inputs)?;
+    let mut accumulators = Vec::with_capacity(program.ops.len());
+    for op in &program.ops {
+        let output = &program.values[op.output() as usize];
+        let range = (output.quantisation.lo(), output.quantisation.hi());
+        let value = |id: u32| (trace[id as usize].as_slice(), &program.values[id as usize]);
+        let (result, accumulator) = match op {
+            Op::Contract(c) => {
+                let (x, input) = value(c.input);
+                let acc = c.accumulate(x, input, output);
+                let inner: usize = output.shape[c.channel_axis as usize + 1..].iter().map(|&d| d as usize).product();
+                let channel = |at: usize| (at / inner) % c.out_channels as usize;
+                let y = acc.iter().enumerate().map(|(at, &a)| c.requant[channel(at)].apply(a, range.0, range.1));
+                (y.collect(), acc)
+            }
+            Op::Sum(s) => {
+                let (x, input) = value(s.input);
+                let acc = s.accumulate(x, input, output);
+                (acc.iter().map(|&a| s.requant.apply(a, range.0, range.1)).collect(), acc)
+            }
+            Op::Lookup(l) => {
+                let (x, input) = value(l.input);
+                (l.evaluate(x, input), Vec::new())
+            }
+            Op::MaxPool(m) => {
+                let (x, input) = value(m.input);
+                (m.evaluate(x, input, output), Vec::new())
+            }
+            Op::Rewire(r) => {
+                let (x, input) = value(r.input);
+                (r.evaluate(x, input, output), Vec::new())
+            }
+            Op::Add(add) => {
+                let (a, a_value) = value(add.a);
+                let (b, shape, b_range) = match &add.b {
+                    AddOperand::Value(b) => {
+                        let (data, v) = value(*b);
+                        (data, &v.shape, (v.quantisation.lo(), v.quantisation.hi()))
+                    }
+                    AddOperand::Constant { shape, data, lo, hi } => (data.as_slice(), shape, (*lo, *hi)),
+                };
+                let acc = add.accumulate(a, b, shape, output).unwrap_or_default();
+                (add.evaluate(a, a_value, b, shape, b_range, output), acc)
+            }
+        };
+        trace[op.output() as usize] = result;
+        accumulators.push(accumulator);
+    }
+    Ok(Execution { trace, accumulators })
+}
+
+fn load_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteError> {
     if inputs.len() != program.inputs.len() {
         return Err(ExecuteError::InputCount { expected: program.inputs.len(), got: inputs.len() });
     }
@@ -67,29 +136,6 @@ pub fn execute(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteE
             return Err(ExecuteError::InputRange { name, index, value: data[index], lo, hi });
         }
         trace[port.value as usize] = data.clone();
-    }
-    for op in &program.ops {
-        let output = &program.values[op.output() as usize];
-        let result = match op {
-            Op::Contract(c) => c.evaluate(&trace[c.input as usize], &program.values[c.input as usize], output),
-            Op::Sum(s) => s.evaluate(&trace[s.input as usize], &program.values[s.input as usize], output),
-            Op::Lookup(l) => l.evaluate(&trace[l.input as usize], &program.values[l.input as usize]),
-            Op::MaxPool(m) => m.evaluate(&trace[m.input as usize], &program.values[m.input as usize], output),
-            Op::Rewire(r) => r.evaluate(&trace[r.input as usize], &program.values[r.input as usize], output),
-            Op::Add(add) => {
-                let a_value = &program.values[add.a as usize];
-                let (data, shape, range) = match &add.b {
-                    AddOperand::Value(b) => {
-                        let value = &program.values[*b as usize];
-                        let range = (value.quantisation.lo(), value.quantisation.hi());
-                        (trace[*b as usize].as_slice(), &value.shape, range)
-                    }
-                    AddOperand::Constant { shape, data, lo, hi } => (data.as_slice(), shape, (*lo, *hi)),
-                };
-                add.evaluate(&trace[add.a as usize], a_value, data, shape, range, output)
-            }
-        };
-        trace[op.output() as usize] = result;
     }
     Ok(trace)
 }

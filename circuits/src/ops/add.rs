@@ -74,6 +74,18 @@ impl Add {
         }
     }
 
+    /// The linear combination that LINE requantises, before its offset; `None` for a table.
+    pub fn accumulate(&self, a: &[i32], b: &[i32], b_shape: &[u32], output: &Value) -> Option<Vec<i64>> {
+        let AddForm::Line { multiplier_a, multiplier_b, .. } = self.form else { return None };
+        let index = broadcast_index(&output.shape, b_shape);
+        Some(
+            a.iter()
+                .enumerate()
+                .map(|(at, &x)| i64::from(x) * multiplier_a + i64::from(b[index(at)]) * multiplier_b)
+                .collect(),
+        )
+    }
+
     /// Reference semantics on whole tensors; `b` and `b_shape` are the second operand's data and shape.
     pub fn evaluate(
         &self,
@@ -85,18 +97,21 @@ impl Add {
         output: &Value,
     ) -> Vec<i32> {
         let out = (output.quantisation.lo(), output.quantisation.hi());
-        let strides = row_major_strides(&output.shape);
-        let b_strides = row_major_strides(b_shape);
+        let index = broadcast_index(&output.shape, b_shape);
         let a_lo = a_value.quantisation.lo();
-        a.iter()
-            .enumerate()
-            .map(|(at, &x)| {
-                let b_at: usize = (0..b_shape.len())
-                    .filter(|&axis| b_shape[axis] > 1)
-                    .map(|axis| at / strides[axis] % output.shape[axis] as usize * b_strides[axis])
-                    .sum();
-                self.apply(x, b[b_at], a_lo, b_range, out)
-            })
-            .collect()
+        a.iter().enumerate().map(|(at, &x)| self.apply(x, b[index(at)], a_lo, b_range, out)).collect()
     }
+}
+
+/// Flat index into a tensor of `shape` broadcast to `output`, from a flat output index.
+fn broadcast_index(output: &[u32], shape: &[u32]) -> impl Fn(usize) -> usize {
+    let own = row_major_strides(shape);
+    let axes: Vec<(usize, usize, usize)> = row_major_strides(output)
+        .into_iter()
+        .zip(output)
+        .zip(shape.iter().zip(own))
+        .filter(|&(_, (&size, _))| size > 1)
+        .map(|((stride, &len), (_, own))| (stride, len as usize, own))
+        .collect();
+    move |at| axes.iter().map(|&(stride, len, own)| at / stride % len * own).sum()
 }
