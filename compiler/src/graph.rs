@@ -1,6 +1,6 @@
 //! The imported graph: constants, inputs, outputs and nodes in topological order.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::error::CompileError;
@@ -240,7 +240,7 @@ impl Graph {
         self.nodes.retain(|_| flags.next().unwrap_or(false));
     }
 
-    /// Puts the nodes into topological order (stable).
+    /// Puts the nodes into topological order: those that depend on constants alone first, otherwise in file order.
     pub(crate) fn sort(&mut self) -> Result<(), CompileError> {
         let count = self.nodes.len();
         let producers = self.producers();
@@ -254,14 +254,19 @@ impl Graph {
                 readers[source].push(index);
             }
         }
-        let mut ready: std::collections::BTreeSet<usize> = (0..count).filter(|&i| waiting[i] == 0).collect();
+        let ports: HashSet<&str> = self.inputs.iter().map(|i| i.name.as_str()).collect();
+        let mut varies: Vec<bool> =
+            self.nodes.iter().map(|n| n.inputs.iter().any(|i| ports.contains(i.as_str()))).collect();
+        let mut ready: BTreeSet<(bool, usize)> =
+            (0..count).filter(|&i| waiting[i] == 0).map(|i| (varies[i], i)).collect();
         let mut order = Vec::with_capacity(count);
-        while let Some(index) = ready.pop_first() {
+        while let Some((varying, index)) = ready.pop_first() {
             order.push(index);
             for &reader in &readers[index] {
+                varies[reader] |= varying;
                 waiting[reader] -= 1;
                 if waiting[reader] == 0 {
-                    ready.insert(reader);
+                    ready.insert((varies[reader], reader));
                 }
             }
         }

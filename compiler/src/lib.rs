@@ -79,7 +79,8 @@ pub fn inspect_bytes(bytes: &[u8], external_dir: Option<&Path>) -> Result<Inspec
 /// Refuses models without any quantised operator with the advice to quantise.
 fn check_quantised(graph: &graph::Graph) -> Result<(), CompileError> {
     let quantised = |op: &str| op.contains("Linear") || op.contains("QGemm") || op.contains("Integer");
-    if graph.nodes.iter().any(|n| quantised(&n.op)) { Ok(()) } else { Err(CompileError::NotQuantised) }
+    let float = graph.inputs.iter().any(|i| i.data_type == onnx::proto::data_type::FLOAT);
+    if !float || graph.nodes.iter().any(|n| quantised(&n.op)) { Ok(()) } else { Err(CompileError::NotQuantised) }
 }
 
 fn directory(path: &Path) -> Option<&Path> {

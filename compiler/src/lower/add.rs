@@ -43,6 +43,15 @@ pub(super) struct AddParts {
 
 impl Lowering<'_> {
     pub(super) fn add(&mut self, node: &Node) -> Result<State, CompileError> {
+        for index in [0, 1] {
+            if let State::Pending(product) = self.state(node, index)?
+                && product.includes_bias(node)
+            {
+                let product = Rc::clone(product);
+                self.check_single_reader(node)?;
+                return Ok(State::Pending(product));
+            }
+        }
         let scalar = [0, 1].into_iter().any(|i| match self.state(node, i) {
             Ok(State::Constant(_)) => true,
             Ok(state) => self.scalar(state).is_some() && !self.fuses_with_constant(node, i),

@@ -67,21 +67,38 @@ impl Lowering<'_> {
                     Ok(Some(State::Constant(Rc::new(permuted(&tensor, &order, &out)))))
                 }
                 State::Weights(weights) => {
-                    if weights.axis.is_some() {
-                        return Err(node.unsupported(
-                            "it moves constants that are quantised per channel",
-                            "apply it to the weights before quantising",
-                        ));
-                    }
                     let (kind, out) = self.movement_of(node, &weights.dims)?;
+                    let axis = match (weights.axis, &kind) {
+                        (None, _) => None,
+                        (Some(axis), RewireKind::Transpose { permutation }) => {
+                            permutation.iter().position(|&p| usize::from(p) == axis)
+                        }
+                        (Some(axis), RewireKind::Reshape) if node.op == "Transpose" => {
+                            self.permuted_axis(node, axis, weights.dims.len())?
+                        }
+                        (Some(_), RewireKind::Reshape) => {
+                            return Err(node.unsupported(
+                                "it reshapes constants that are quantised per channel",
+                                "apply it to the weights before quantising",
+                            ));
+                        }
+                    };
                     let order = order(&kind, &weights.dims, &out);
                     let raw = order.iter().filter_map(|&i| weights.raw.get(i).copied()).collect();
-                    Ok(Some(State::Weights(Rc::new(Weights { dims: out, raw, ..Weights::clone(&weights) }))))
+                    Ok(Some(State::Weights(Rc::new(Weights { dims: out, raw, axis, ..Weights::clone(&weights) }))))
                 }
                 _ => Ok(None),
             },
             _ => Ok(None),
         }
+    }
+
+    /// Where a Transpose node moves an axis.
+    fn permuted_axis(&self, node: &Node, axis: usize, rank: usize) -> Result<Option<usize>, CompileError> {
+        Ok(match node.ints("perm")? {
+            None => rank.checked_sub(axis + 1),
+            Some(permutation) => permutation.iter().position(|&p| p == axis as i64),
+        })
     }
 }
 

@@ -73,10 +73,35 @@ impl Lowering<'_> {
         }
         let input = self.dequantised(node, 0)?;
         let weights = self.dequantised_weights(node, 1)?;
-        self.check_fusable(node, &input, &weights)?;
-        self.check_single_reader(node)?;
-        let parts = self.product(node, &input, &weights, Bias::None, 1.0, false, true)?;
+        // ONNX Runtime makes MatMul and a following Add of a constant vector one Gemm.
+        let sum = self.following_bias(node).map(|(sum, index)| (Node { op: "Gemm".to_owned(), ..sum.clone() }, index));
+        let parts = match &sum {
+            Some((gemm, index)) => {
+                self.check_fusable(gemm, &input, &weights)?;
+                let bias = Bias::State(self.state(gemm, *index)?);
+                self.product(gemm, &input, &weights, bias, 1.0, false, true)?
+            }
+            None => {
+                self.check_fusable(node, &input, &weights)?;
+                self.check_single_reader(node)?;
+                self.product(node, &input, &weights, Bias::None, 1.0, false, true)?
+            }
+        };
         Ok(State::Pending(Rc::new(Pending::Contract(parts))))
+    }
+
+    /// The Add that is the only reader of a MatMul, and the position of its constant vector operand.
+    fn following_bias(&self, node: &Node) -> Option<(&Node, usize)> {
+        let name = node.output();
+        let &[reader] = self.consumers.get(name)?.as_slice() else { return None };
+        let sum = self.graph.nodes.get(reader).filter(|n| n.op == "Add" && !self.graph.is_output(name))?;
+        let index = usize::from(sum.input(0) == Some(name));
+        let vector = match self.states.get(sum.input(index)?)? {
+            State::Constant(t) => t.floats().is_some() && t.dims.len() == 1,
+            State::Weights(w) => w.dims.len() == 1,
+            _ => false,
+        };
+        vector.then_some((sum, index))
     }
 
     pub(super) fn qlinear_matmul(&mut self, node: &Node) -> Result<State, CompileError> {

@@ -32,6 +32,13 @@ impl Pending {
     }
 }
 
+impl Pending {
+    /// Whether this is a matrix product that already holds the constant operand of the Add node `sum`.
+    pub(super) fn includes_bias(&self, sum: &Node) -> bool {
+        matches!(self, Self::Contract(parts) if parts.node.op == "Gemm" && parts.node.output() == sum.output())
+    }
+}
+
 impl Lowering<'_> {
     /// Completes a pending operator with its output's quantisation. `node` defines the output.
     pub(super) fn complete(

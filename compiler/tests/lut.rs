@@ -1,0 +1,3 @@
+//! Tables of unary functions equal those that ONNX Runtime uses.
+
+use serde_json::Value;
