@@ -1,5 +1,25 @@
 //! Executes programs, and proves the execution.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`execute`] | integer inference |
+//! | `keys` | setup: proving and verification keys |
+//! | `witness` | columns of one execution |
+//! | `prove` | the protocol, step by step |
+//! | `logup`, `contraction`, `opening` | one argument each, named as in `circuits/PROTOCOL.md` |
+//! | [`commit`], [`merkle`] | oracles |
 
 pub mod commit;
+mod contraction;
+mod evaluate;
 pub mod execute;
+mod keys;
+mod logup;
 pub mod merkle;
+mod opening;
+mod prove;
+mod witness;
+
+pub use keys::{ProvingKey, ProvingKeyError, SetupError, setup};
+pub use prove::{ProveError, Proved, count_multiplicities, prove, prove_witness};
+pub use witness::Witness;

@@ -113,6 +113,11 @@ impl MerkleTree {
         self.levels.last().and_then(|l| l.first()).copied().unwrap_or_default()
     }
 
+    /// Number of leaves.
+    pub fn rows(&self) -> usize {
+        self.levels.first().map_or(0, Vec::len)
+    }
+
     /// Opens distinct ascending positions: their rows and the pruned siblings, level by level.
     pub fn open<T: Cell>(&self, cells: &[T], width: usize, positions: &[u64]) -> OpenedRows<T> {
         let rows = positions.iter().map(|&p| cells[p as usize * width..(p as usize + 1) * width].to_vec()).collect();

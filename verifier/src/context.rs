@@ -8,7 +8,7 @@ use vinfer_circuits::transcript::Transcript;
 use crate::error::RejectReason;
 
 /// Algebra, prover messages, challenges and equality checks.
-pub trait Context: Arithmetic {
+pub(crate) trait Context: Arithmetic {
     /// Takes prover messages into the context and absorbs them.
     fn receive(&mut self, label: &'static str, values: &[K]) -> alloc::vec::Vec<Self::Element>;
 
@@ -30,9 +30,9 @@ pub trait Context: Arithmetic {
 
 /// The native context.
 #[derive(Debug)]
-pub struct NativeContext {
+pub(crate) struct NativeContext {
     /// The transcript.
-    pub transcript: Transcript,
+    pub(crate) transcript: Transcript,
 }
 
 impl Arithmetic for NativeContext {

@@ -4,7 +4,8 @@
 //! * LINE: `A = v * 2^(T l) + sum r_i 2^(T i)`, limbs `r_i` in a T-bit range table, `(v, y)` in a clamp table with
 //!   `shift - T l` fraction bits.
 //! * PARITY: `A + s D = w * 2^E + R`, `R = sum r_i 2^(T i)`, `(w, s, y)` in a parity clamp table (so `s = w mod 2`), and
-//!   `R < 2^E + (2 s - 1) D` by a range check of the top limb, since the bound is a multiple of `2^(T (l - 1))`.
+//!   `R < B = 2^E + (2 s - 1) D` by range checks of `B / 2^f - 1 - floor(R / 2^f)`, which is exact since the bound is a
+//!   multiple of `2^f`: f leaves the two topmost limbs, so the difference is `slack + 2^T * high`, both in T bits.
 //! * TABLE: `(channel, y, t_lo, t_hi)` is a table row, `acc - t_lo` and `t_hi - 1 - acc` in the range table.
 //!
 //! No wraparound: |A| < 2^62 by the program's reachable ranges (checked in `Program::validate` and below), the right-hand
@@ -47,6 +48,8 @@ pub enum RequantForm {
         parity: ColumnId,
         /// Limb columns, least significant first.
         limbs: Vec<ColumnId>,
+        /// Low limb of the distance to the bound, if there is more than one limb.
+        slack: Option<ColumnId>,
         /// Bits per limb.
         limb_bits: u8,
     },
@@ -283,7 +286,7 @@ impl Lowering<'_> {
             _ => 0,
         };
         let Some(shift) = sorted.parity.iter().map(|&c| shift_of(c)).max() else { return };
-        if limb <= u32::from(Requant::PARITY_DELTA_BITS) {
+        if 2 * limb <= u32::from(Requant::PARITY_DELTA_BITS) {
             self.infeasible = true;
             return;
         }
@@ -365,16 +368,22 @@ impl Lowering<'_> {
         let table = self.parity_table(level_bits.max(2) as u8, acc.range.0, acc.range.1);
         self.infeasible |= level_bits > 20;
         self.push_lookup(block.instance, table, vec![w, single(parity_source), single(block.y)]);
-        // 2^(T-1) - 1 + (2 s D - D) / 2^(T (l-1)) - top limb, in the range table.
-        let down = limb * (limbs - 1);
-        let mut room = delta.expr(-1, down);
-        let base = coefficient((1i64 << (limb - 1)) - 1);
-        room.constant = add_canonical(room.constant, base);
-        room.terms.extend(odd_terms.iter().map(|&(c, s)| (scaled(2 * c, down), s)));
-        if let Some(&top) = limb_sources.last() {
-            room.terms.push((coefficient(-1), top));
-        }
+        // (2^E + 2 s D - D) / 2^f - 1 - (the limbs from bit f up), in one or two limbs.
         let range = self.range_table(self.widths.limb);
+        let top = limbs.min(2);
+        let down = limb * (limbs - top);
+        let slack = (top == 2).then(|| self.hint_column(block.instance));
+        let high_shift = if slack.is_some() { limb } else { 0 };
+        let mut room = delta.expr(-1, down + high_shift);
+        room.constant = add_canonical(room.constant, scaled((1i64 << (shift - down)) - 1, high_shift));
+        room.terms.extend(odd_terms.iter().map(|&(c, s)| (scaled(2 * c, down + high_shift), s)));
+        for (i, &source) in limb_sources[(limbs - top) as usize..].iter().enumerate() {
+            room.terms.push((scaled(-(1i64 << (limb * i as u32)), high_shift), source));
+        }
+        if let Some((_, source)) = slack {
+            room.terms.push((scaled(-1, high_shift), source));
+            self.push_lookup(block.instance, range, vec![single(source)]);
+        }
         self.push_lookup(block.instance, range, vec![room]);
         let form = RequantForm::Parity {
             multipliers,
@@ -383,6 +392,7 @@ impl Lowering<'_> {
             shift: shift as u8,
             parity,
             limbs: limb_columns,
+            slack: slack.map(|(column, _)| column),
             limb_bits: self.widths.limb,
         };
         self.push_requant(acc, block.instance, channels, form);

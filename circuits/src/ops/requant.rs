@@ -40,8 +40,9 @@ pub enum Requant {
 }
 
 impl Requant {
-    /// Resolution of [`Requant::Parity`]'s `odd_delta`: it is a multiple of `2^(shift - 11)`.
-    pub const PARITY_DELTA_BITS: u8 = 11;
+    /// Resolution of [`Requant::Parity`]'s `odd_delta`: it is a multiple of `2^(shift - 18)`. Measured on the channels of
+    /// 16 models: 11 bits solve no channel that LINE does not, 16 bits 9.5 %, 18 bits 11.4 %, more bits none beyond.
+    pub const PARITY_DELTA_BITS: u8 = 18;
 
     /// Evaluates the step function; `lo..=hi` is the centred output range.
     pub fn apply(&self, acc: i64, lo: i32, hi: i32) -> i32 {

@@ -9,7 +9,11 @@ use vinfer_circuits::statement::{Statement, raw_byte};
 use vinfer_circuits::system::PublicPort;
 use vinfer_verifier::{KeyError, PreparedKey, VerifyError};
 
-pub(crate) use vinfer_compiler::{CompileError, Compiled, Inspection, Row};
+use vinfer_compiler::{CompileError, Compiled};
+use vinfer_prover::{ProveError, ProvingKeyError, SetupError};
+
+pub(crate) use vinfer_compiler::{Inspection, Row};
+pub(crate) use vinfer_prover::{Proved, ProvingKey};
 pub(crate) use vinfer_verifier::{Expected, Verified};
 
 use crate::ports::{PortSpec, Sample};
@@ -23,18 +27,21 @@ pub(crate) enum EngineError {
     /// The program cannot be expressed in the proof system.
     #[error("cannot be proven: {0}")]
     Lower(#[from] LowerError),
+    /// The program has no keys.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// Not a proving key.
+    #[error(transparent)]
+    ProvingKey(#[from] ProvingKeyError),
+    /// No proof can be made.
+    #[error(transparent)]
+    Prove(#[from] ProveError),
     /// Not a verifying key.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The proof is not accepted.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// Not part of this build yet.
-    #[error("{what} is not available in this build")]
-    NotAvailable {
-        /// The missing part.
-        what: &'static str,
-    },
 }
 
 impl EngineError {
@@ -42,7 +49,12 @@ impl EngineError {
     pub(crate) const fn is_rejection(&self) -> bool {
         match self {
             Self::Verify(error) => error.is_rejection(),
-            Self::Compile(_) | Self::Lower(_) | Self::Key(_) | Self::NotAvailable { .. } => false,
+            Self::Compile(_)
+            | Self::Lower(_)
+            | Self::Setup(_)
+            | Self::ProvingKey(_)
+            | Self::Prove(_)
+            | Self::Key(_) => false,
         }
     }
 
@@ -50,13 +62,13 @@ impl EngineError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Compile(_) => "compile",
-            Self::Lower(_) => "not_provable",
-            Self::Key(_) | Self::Verify(VerifyError::Key(_)) => "key",
+            Self::Lower(_) | Self::Setup(_) => "not_provable",
+            Self::Prove(_) => "prove",
+            Self::ProvingKey(_) | Self::Key(_) | Self::Verify(VerifyError::Key(_)) => "key",
             Self::Verify(VerifyError::Proof(_)) => "proof",
             Self::Verify(VerifyError::WrongKey) => "wrong_key",
             Self::Verify(VerifyError::Expectation { .. }) => "arrays",
             Self::Verify(VerifyError::Rejected(_)) => "rejected",
-            Self::NotAvailable { .. } => "not_available",
         }
     }
 }
@@ -67,21 +79,6 @@ pub(crate) struct Keys {
     pub(crate) vk: Vec<u8>,
     /// Proving key.
     pub(crate) pk: Vec<u8>,
-}
-
-/// A parsed proving key.
-pub(crate) struct ProvingKey {
-    program: Program,
-}
-
-/// A new proof.
-pub(crate) struct Proved {
-    /// The proof file.
-    pub(crate) proof: Vec<u8>,
-    /// Centred outputs, per port.
-    pub(crate) outputs: Sample,
-    /// Digest of the statement.
-    pub(crate) statement: [u8; 32],
 }
 
 /// Lists what is in an ONNX model and what stands in the way of compiling it; external data lies in `directory`.
@@ -112,31 +109,25 @@ pub(crate) fn lower(program: &Program) -> Result<Lowered, EngineError> {
 ///
 /// # Errors
 /// The program is beyond what is proven.
-pub(crate) fn setup(_program: &Program) -> Result<Keys, EngineError> {
-    Err(EngineError::NotAvailable { what: "key generation" })
+pub(crate) fn setup(program: &Program) -> Result<Keys, EngineError> {
+    let (pk, vk) = vinfer_prover::setup(program)?;
+    Ok(Keys { vk, pk: pk.to_bytes() })
 }
 
-impl ProvingKey {
-    /// Parses a proving key file.
-    ///
-    /// # Errors
-    /// It is none, or damaged.
-    pub(crate) fn from_bytes(_bytes: &[u8]) -> Result<Self, EngineError> {
-        Err(EngineError::NotAvailable { what: "proving" })
-    }
-
-    /// The program that the key proves.
-    pub(crate) const fn program(&self) -> &Program {
-        &self.program
-    }
+/// Parses a proving key file.
+///
+/// # Errors
+/// It is none, or damaged.
+pub(crate) fn proving_key(bytes: &[u8]) -> Result<ProvingKey, EngineError> {
+    Ok(ProvingKey::from_bytes(bytes)?)
 }
 
-/// Runs the key's program and proves the result.
+/// Runs the key's program on centred inputs and proves the result.
 ///
 /// # Errors
 /// The inputs do not fit the program.
-pub(crate) fn prove(_key: &ProvingKey, _inputs: &Sample, _context: [u8; 32]) -> Result<Proved, EngineError> {
-    Err(EngineError::NotAvailable { what: "proving" })
+pub(crate) fn prove(key: &ProvingKey, inputs: &Sample, context: [u8; 32]) -> Result<Proved, EngineError> {
+    Ok(vinfer_prover::prove(key, inputs, context)?)
 }
 
 /// A parsed and checked verifying key.

@@ -6,7 +6,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use super::{outputs_json, sample_arrays};
-use crate::engine::{self, EngineError, Expected, ProvingKey, VerifyingKey};
+use crate::engine::{self, EngineError, Expected, VerifyingKey};
 use crate::error::{CliError, DemoError};
 use crate::measure::Stopwatch;
 use crate::ports::{PortSpec, Sample, read_inputs};
@@ -37,7 +37,7 @@ pub(crate) fn run(json: bool) -> Result<Outcome, CliError> {
 
     let progress = Progress::start("making keys");
     let keys = engine::setup(&program).map_err(failed)?;
-    let key = ProvingKey::from_bytes(&keys.pk).map_err(failed)?;
+    let key = engine::proving_key(&keys.pk).map_err(failed)?;
     drop(progress);
     say(format!("setup    verifying key {}", report::bytes(keys.vk.len() as u64)));
 

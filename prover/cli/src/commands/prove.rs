@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{MAX_PROGRAM_BYTES, in_arrays, outputs_json, outputs_text, sample_arrays};
 use crate::args::Prove;
-use crate::engine::{self, ProvingKey};
+use crate::engine;
 use crate::error::CliError;
 use crate::files::{self, Target};
 use crate::measure::{Stopwatch, peak_rss_bytes};
@@ -16,7 +16,7 @@ pub(crate) fn run(args: &Prove) -> Result<Outcome, CliError> {
     let target = Target::check(&args.output)?;
     let in_key = |source| CliError::Engine { path: args.pk.clone(), source };
     let load = Stopwatch::start();
-    let key = ProvingKey::from_bytes(&files::read(&args.pk, MAX_PROGRAM_BYTES)?).map_err(in_key)?;
+    let key = engine::proving_key(&files::read(&args.pk, MAX_PROGRAM_BYTES)?).map_err(in_key)?;
     let load_seconds = load.elapsed().wall;
     let input_ports = PortSpec::inputs(key.program());
     let output_ports = PortSpec::outputs(key.program());

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod models;
+mod proofs;
 mod run;
 mod support;
 mod usage;

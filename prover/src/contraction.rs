@@ -1,0 +1,206 @@
+//! The batched contraction sumcheck, prover side.
+
+use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
+use vinfer_circuits::arithmetic::Native;
+use vinfer_circuits::field::{F, K};
+use vinfer_circuits::functional::split_point;
+use vinfer_circuits::functional::strided;
+use vinfer_circuits::mle::{eq_table, index_bits, power_of_two};
+use vinfer_circuits::proof::ContractionProof;
+use vinfer_circuits::system::{ContractMap, Contraction};
+use vinfer_circuits::transcript::Transcript;
+
+/// The two factors of one contraction over its padded summed axes.
+pub(crate) struct Factors {
+    pub(crate) weights: Vec<K>,
+    pub(crate) input: Vec<K>,
+}
+
+impl Factors {
+    /// Folds weights over rows and the input over positions.
+    pub(crate) fn new(
+        contraction: &Contraction,
+        weight_cells: &[F],
+        weight_dims: &[u32],
+        row_weights: &[K],
+        input_cells: &[F],
+        input_dims: &[u32],
+        position: &[K],
+    ) -> Self {
+        Self {
+            weights: fold_weights(contraction, weight_cells, weight_dims, row_weights),
+            input: fold_input(contraction, input_cells, input_dims, position),
+        }
+    }
+}
+
+/// `sum over rows of row_weight * weights[row, ..]`, per group, padded.
+fn fold_weights(c: &Contraction, cells: &[F], dims: &[u32], row_weights: &[K]) -> Vec<K> {
+    let row_axis = c.row_axis as usize;
+    let outer: usize = dims[..row_axis].iter().map(|&d| d as usize).product();
+    let inner: usize = dims[row_axis + 1..].iter().map(|&d| d as usize).product();
+    let rows = dims[row_axis] as usize;
+    let per_group = if c.rows_per_group > 0 { c.rows_per_group as usize } else { rows };
+    let groups = rows / per_group.max(1);
+    // dense[group][outer][inner]
+    let mut dense = vec![K::ZERO; groups * outer * inner];
+    for o in 0..outer {
+        for g in 0..groups {
+            let target = &mut dense[(g * outer + o) * inner..][..inner];
+            target.par_chunks_mut(256).enumerate().for_each(|(part, target)| {
+                for r in g * per_group..(g + 1) * per_group {
+                    let w = row_weights[r];
+                    let row = &cells[(o * rows + r) * inner + part * 256..][..target.len()];
+                    for (t, &v) in target.iter_mut().zip(row) {
+                        *t += w * v;
+                    }
+                }
+            });
+        }
+    }
+    // The real row-major order is exactly that of the summed axes.
+    pad_to(&c.summed, &dense)
+}
+
+/// The input with every position axis contracted and every window turned into its taps.
+fn fold_input(c: &Contraction, cells: &[F], dims: &[u32], position: &[K]) -> Vec<K> {
+    let positions = split_point(&c.positions, position);
+    let mut current: Vec<K> = cells.iter().map(|&v| K::from(v)).collect();
+    // Sizes and the summed axis behind each remaining axis, outermost first; filled from the innermost.
+    let mut tail: Vec<(usize, usize)> = Vec::new();
+    for (&size, map) in dims.iter().zip(&c.maps).rev() {
+        let inner: usize = tail.iter().map(|&(_, n)| n).product();
+        let size = size as usize;
+        match map {
+            ContractMap::Summed { axis } => tail.insert(0, (*axis as usize, size)),
+            ContractMap::Grouped { axis, size: per_group } => {
+                tail.insert(0, (*axis as usize, *per_group as usize));
+                tail.insert(0, (0, size / (*per_group as usize).max(1)));
+            }
+            ContractMap::Position { axis } => {
+                let eq = eq_table(&Native, positions[*axis as usize]);
+                current = contract_axis(&current, size, inner, 1, |x| vec![(0, eq[x])]);
+            }
+            ContractMap::Window { axis, tap_axis, stride, dilation, offset } => {
+                let eq = eq_table(&Native, positions[*axis as usize]);
+                let taps = c.summed[*tap_axis as usize];
+                let mut matrix: Vec<Vec<(usize, K)>> = vec![Vec::new(); size];
+                for out in 0..c.positions[*axis as usize] {
+                    for tap in 0..taps {
+                        let shift = i64::from(tap) * i64::from(*dilation) + i64::from(*offset);
+                        if let Some(x) = strided(out, *stride, shift, size as u32) {
+                            matrix[x as usize].push((tap as usize, eq[out as usize]));
+                        }
+                    }
+                }
+                current = contract_axis(&current, size, inner, taps as usize, |x| matrix[x].clone());
+                tail.insert(0, (*tap_axis as usize, taps as usize));
+            }
+        }
+    }
+    // Bring the remaining axes into the order of the summed axes.
+    let mut strides = vec![0usize; c.summed.len()];
+    let mut stride = 1usize;
+    for &(axis, size) in tail.iter().rev() {
+        strides[axis] = stride;
+        stride *= size;
+    }
+    let mut offsets = vec![0usize];
+    for (&d, &s) in c.summed.iter().zip(&strides) {
+        offsets = offsets.iter().flat_map(|&base| (0..d as usize).map(move |i| base + i * s)).collect();
+    }
+    let ordered: Vec<K> = offsets.into_iter().map(|at| current[at]).collect();
+    pad_to(&c.summed, &ordered)
+}
+
+/// Replaces an axis of `size` (with `inner` cells inside) by one of `out` entries: entry t gets the sum of weight * x.
+fn contract_axis(
+    current: &[K],
+    size: usize,
+    inner: usize,
+    out: usize,
+    row: impl Fn(usize) -> Vec<(usize, K)>,
+) -> Vec<K> {
+    let rows: Vec<Vec<(usize, K)>> = (0..size).map(row).collect();
+    let mut result = vec![K::ZERO; current.len() / size.max(1) * out];
+    result.par_chunks_mut((out * inner).max(1)).zip(current.par_chunks((size * inner).max(1))).for_each(
+        |(target, source)| {
+            for (x, entries) in rows.iter().enumerate() {
+                for &(t, w) in entries {
+                    for i in 0..inner {
+                        target[t * inner + i] += w * source[x * inner + i];
+                    }
+                }
+            }
+        },
+    );
+    result
+}
+
+fn pad_to(dims: &[u32], real: &[K]) -> Vec<K> {
+    let mut positions = vec![0usize];
+    let mut total = 0;
+    for &d in dims {
+        let bits = index_bits(u64::from(d));
+        total += bits;
+        positions = positions.iter().flat_map(|&base| (0..d as usize).map(move |i| (base << bits) + i)).collect();
+    }
+    let mut padded = vec![K::ZERO; 1 << total];
+    for (at, &v) in positions.into_iter().zip(real) {
+        padded[at] = v;
+    }
+    padded
+}
+
+/// Proves `sum_c 2^(N - n_c) sum_x weights_c[x] input_c[x]`; returns the point, most significant variable first.
+pub(crate) fn prove(mut factors: Vec<Factors>, transcript: &mut Transcript) -> (ContractionProof, Vec<K>) {
+    let bits: Vec<u32> = factors.iter().map(|f| f.weights.len().trailing_zeros()).collect();
+    let rounds = bits.iter().copied().max().unwrap_or(0);
+    let mut messages = Vec::with_capacity(rounds as usize);
+    let mut challenges = Vec::with_capacity(rounds as usize);
+    for round in 0..rounds {
+        let mut sums = [K::ZERO; 2];
+        for (f, &n) in factors.iter().zip(&bits) {
+            if round >= n {
+                // Finished: constant in the remaining variables.
+                let value = f.weights[0] * f.input[0] * power_of_two((rounds - round - 1) as usize);
+                sums[0] += value;
+                sums[1] += value;
+                continue;
+            }
+            let scale = power_of_two((rounds - n) as usize);
+            let (zero, two) = f
+                .weights
+                .par_chunks(2)
+                .zip(f.input.par_chunks(2))
+                .with_min_len(1 << 11)
+                .map(|(w, x)| {
+                    let (dw, dx) = (w[1] - w[0], x[1] - x[0]);
+                    (w[0] * x[0], (w[1] + dw) * (x[1] + dx))
+                })
+                .reduce(|| (K::ZERO, K::ZERO), |a, b| (a.0 + b.0, a.1 + b.1));
+            sums[0] += scale * zero;
+            sums[1] += scale * two;
+        }
+        transcript.absorb("contraction round", &sums);
+        let r = transcript.challenge("contraction round");
+        for f in &mut factors {
+            if f.weights.len() > 1 {
+                f.weights = fold(&f.weights, r);
+                f.input = fold(&f.input, r);
+            }
+        }
+        messages.push(sums);
+        challenges.push(r);
+    }
+    challenges.reverse();
+    let finals: Vec<[K; 2]> = factors.iter().map(|f| [f.weights[0], f.input[0]]).collect();
+    transcript.absorb("contraction factors", finals.as_flattened());
+    (ContractionProof { rounds: messages, factors: finals }, challenges)
+}
+
+/// Binds the least significant variable.
+pub(crate) fn fold(values: &[K], r: K) -> Vec<K> {
+    values.par_chunks(2).with_min_len(1 << 11).map(|p| p[0] + r * (p[1] - p[0])).collect()
+}

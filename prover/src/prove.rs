@@ -1,0 +1,339 @@
+//! Proving: execute, fill the witness, commit, and run every argument of the protocol in order.
+
+use p3_field::PrimeCharacteristicRing;
+use vinfer_circuits::arithmetic::Native;
+use vinfer_circuits::codec::Writer;
+use vinfer_circuits::field::{F, K};
+use vinfer_circuits::functional::{
+    AxisWeight, EvaluationClaim, Functional, add_row_weights, column_source, source_is_claimed, split_point,
+};
+use vinfer_circuits::mle::index_bits;
+use vinfer_circuits::proof::Proof;
+use vinfer_circuits::statement::{Statement, raw_byte};
+use vinfer_circuits::system::{Home, LeafOwner, PublicPort, Source, TableRows, domain_bits};
+use vinfer_circuits::transcript::Transcript;
+use vinfer_verifier::seed_transcript;
+
+use crate::commit::commit_base;
+use crate::contraction::{self, Factors};
+use crate::evaluate::evaluate;
+use crate::execute::{ExecuteError, run};
+use crate::keys::{ProvingKey, place};
+use crate::logup::{self, Layer};
+use crate::opening::{self, Opened};
+use crate::witness::{RowIndex, Witness, combine};
+
+/// Why a proof cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProveError {
+    /// The inputs do not fit.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// A public value is outside its type (a defect of the compiler).
+    #[error("internal error: tensor `{0}` left its integer type; please report the model")]
+    Range(String),
+    /// The execution does not satisfy the model's own relations (a defect of the compiler).
+    #[error("internal error: lookup {lookup} of instance {instance} has no table row; please report the model")]
+    Unsatisfied {
+        /// Instance index.
+        instance: usize,
+        /// Lookup index.
+        lookup: usize,
+    },
+}
+
+/// A finished proof.
+#[derive(Debug, Clone)]
+pub struct Proved {
+    /// Proof file.
+    pub proof: Vec<u8>,
+    /// Centred output tensors.
+    pub outputs: Vec<Vec<i32>>,
+    /// Statement digest.
+    pub statement: [u8; 32],
+}
+
+/// Proves one inference on centred inputs (one tensor per input port), bound to the caller's context.
+///
+/// # Errors
+/// [`ProveError`].
+pub fn prove(key: &ProvingKey, inputs: &[Vec<i32>], context: [u8; 32]) -> Result<Proved, ProveError> {
+    let execution = run(&key.program, inputs)?;
+    let outputs: Vec<Vec<i32>> =
+        key.program.outputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
+    let statement = statement(key, inputs, &outputs, context)?;
+    let mut witness = Witness::new(key, &execution);
+    if let Some((instance, lookup)) = count_multiplicities(key, &mut witness) {
+        return Err(ProveError::Unsatisfied { instance, lookup });
+    }
+    let proof = prove_witness(key, &statement, &witness);
+    let mut writer = Writer::new();
+    statement.encode(&mut writer);
+    proof.encode(&mut writer);
+    let digest = statement.digest(key.key.key().profile);
+    Ok(Proved { proof: writer.finish(), outputs, statement: digest })
+}
+
+/// The statement of an execution.
+pub(crate) fn statement(
+    key: &ProvingKey,
+    inputs: &[Vec<i32>],
+    outputs: &[Vec<i32>],
+    context: [u8; 32],
+) -> Result<Statement, ProveError> {
+    let raw = |ports: &[PublicPort], tensors: &[Vec<i32>]| {
+        ports
+            .iter()
+            .zip(tensors)
+            .map(|(port, t)| {
+                let bytes: Option<Vec<u8>> = t.iter().map(|&v| raw_byte(v, port)).collect();
+                bytes.ok_or_else(|| ProveError::Range(port.name.clone()))
+            })
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let system = &key.lowered.system;
+    Ok(Statement {
+        key_digest: key.key.digest(),
+        context,
+        inputs: raw(&system.inputs, inputs)?,
+        outputs: raw(&system.outputs, outputs)?,
+    })
+}
+
+/// Counts the uses of every table row. Returns the first lookup without a row, after counting all others.
+pub fn count_multiplicities(key: &ProvingKey, witness: &mut Witness) -> Option<(usize, usize)> {
+    let system = &key.lowered.system;
+    let indices: Vec<RowIndex> = system.tables.iter().map(|t| RowIndex::new(key, &t.rows)).collect();
+    let mut counts: Vec<Vec<u64>> =
+        system.tables.iter().map(|t| vec![0u64; system.table_rows(&t.rows) as usize]).collect();
+    let mut missing = None;
+    for (instance, inst) in system.instances.iter().enumerate() {
+        let sources = witness.sources(key, instance);
+        for (lookup, argument) in inst.lookups.iter().enumerate() {
+            let tuple: Vec<Vec<F>> = argument.tuple.iter().map(|e| combine(inst, e, &sources)).collect();
+            let (index, counts) = (&indices[argument.table as usize], &mut counts[argument.table as usize]);
+            for at in 0..tuple[0].len() {
+                match index.find(&tuple, at) {
+                    Some(row) => counts[row] += 1,
+                    None => missing = missing.or(Some((instance, lookup))),
+                }
+            }
+        }
+    }
+    for (table, counts) in system.tables.iter().zip(counts) {
+        witness.columns[table.multiplicity as usize] = counts.into_iter().map(F::from_u64).collect();
+    }
+    missing
+}
+
+/// Runs the protocol on a filled witness. A witness that does not satisfy the system gives a proof that does not verify.
+pub fn prove_witness(key: &ProvingKey, statement: &Statement, witness: &Witness) -> Proof {
+    let system = &key.lowered.system;
+    let layout = &key.lowered.layout;
+    let schedule = key.key.schedule();
+
+    // Commit the witness.
+    let mut vector = vec![F::ZERO; 1 << layout.witness_bits];
+    for (column, c) in system.columns.iter().enumerate() {
+        if c.home == Home::Witness {
+            place(system, layout, column, &witness.columns[column], &mut vector);
+        }
+    }
+    let committed = commit_base(&vector, &schedule.witness);
+    let witness_root = committed.tree.root();
+    let digest = statement.digest(key.key.key().profile);
+    let mut transcript = seed_transcript(key.key.key(), &key.key.digest(), &digest, &witness_root);
+
+    // Lookups.
+    let beta = transcript.challenge("lookup beta");
+    let alpha = transcript.challenge("lookup alpha");
+    let leaves = leaf_layer(key, witness, alpha, beta);
+    let (logup, leaf_point) = logup::prove(leaves, layout.leaf_bits, &mut transcript);
+
+    // Source values at the leaf point.
+    let (leaf_values, mut claims) = leaf_claims(key, witness, &leaf_point);
+    transcript.absorb("leaf values", &leaf_values);
+
+    // Contractions.
+    let (contractions, more) = prove_contractions(key, witness, &leaf_point, &mut transcript);
+    claims.extend(more);
+    claims.retain(|c| system.columns[c.functional.column as usize].home != Home::Public);
+
+    // Openings.
+    let opening = opening::prove(
+        schedule,
+        system,
+        layout,
+        &claims,
+        &Opened { vector: &vector, committed: &committed },
+        &Opened { vector: &key.constants, committed: &key.committed },
+        &mut transcript,
+    );
+    Proof { witness_root, logup, leaf_values, contractions, opening }
+}
+
+fn suffix(point: &[K], bits: u32) -> &[K] {
+    &point[point.len() - bits as usize..]
+}
+
+/// Numerators and denominators of all leaves.
+fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Layer {
+    let system = &key.lowered.system;
+    let layout = &key.lowered.layout;
+    let mut leaves =
+        Layer { numerators: vec![K::ZERO; layout.leaf_len as usize], denominators: vec![K::ONE; layout.leaf_len as usize] };
+    let mut sources: Vec<Option<Vec<Vec<F>>>> = vec![None; system.instances.len()];
+    let mut write = |segment: &vinfer_circuits::system::LeafSegment, table: u64, tuple: &[Vec<F>], numerators: &dyn Fn(usize) -> F| {
+        let base = alpha + beta * F::from_u64(table + 1);
+        let mut powers = vec![K::ONE];
+        let mut power = beta.square();
+        for _ in 1..tuple.len() {
+            powers.push(power);
+            power *= beta;
+        }
+        let range = segment.offset as usize..(segment.offset + segment.len) as usize;
+        let slots = leaves.numerators[range.clone()].iter_mut().zip(&mut leaves.denominators[range]);
+        for (at, (p, q)) in slots.enumerate() {
+            *p = K::from(numerators(at));
+            *q = base + tuple[0][at];
+            for (component, &power) in tuple.iter().zip(&powers).skip(1) {
+                *q += power * component[at];
+            }
+        }
+    };
+    for segment in &layout.leaves {
+        match segment.owner {
+            LeafOwner::Lookup { instance, lookup } => {
+                let inst = &system.instances[instance];
+                let sources = sources[instance].get_or_insert_with(|| witness.sources(key, instance));
+                let argument = &inst.lookups[lookup];
+                let tuple: Vec<Vec<F>> = argument.tuple.iter().map(|e| combine(inst, e, sources)).collect();
+                write(segment, u64::from(argument.table), &tuple, &|_| F::ONE);
+            }
+            LeafOwner::Table { table } => {
+                let t = &system.tables[table];
+                let tuple = table_tuples(key, &t.rows);
+                let counts = &witness.columns[t.multiplicity as usize];
+                write(segment, table as u64, &tuple, &|at| -counts[at]);
+            }
+        }
+    }
+    leaves
+}
+
+/// All rows of a table, component by component.
+fn table_tuples(key: &ProvingKey, rows: &TableRows) -> Vec<Vec<F>> {
+    use vinfer_circuits::field::from_i64;
+    let signed = |bits: u8| -(1i64 << (bits - 1))..1i64 << (bits - 1);
+    match rows {
+        TableRows::Range { bits } => vec![(0..1u64 << bits).map(F::from_u64).collect()],
+        TableRows::Clamp { bits, fraction_bits, lo, hi } => {
+            let (lo, hi) = (i64::from(*lo), i64::from(*hi));
+            let y = signed(*bits).map(|v| from_i64((v >> fraction_bits).clamp(lo, hi)));
+            vec![signed(*bits).map(from_i64).collect(), y.collect()]
+        }
+        TableRows::ParityClamp { bits, lo, hi } => {
+            let (lo, hi) = (i64::from(*lo), i64::from(*hi));
+            vec![
+                signed(*bits).map(from_i64).collect(),
+                signed(*bits).map(|w| from_i64(w & 1)).collect(),
+                signed(*bits).map(|w| from_i64(w.clamp(lo, hi))).collect(),
+            ]
+        }
+        TableRows::Columns { columns } => {
+            columns.iter().map(|&c| key.constant_columns[c as usize].clone()).collect()
+        }
+    }
+}
+
+/// Values of all claimed sources, table columns and multiplicities, and the claims on columns they make.
+fn leaf_claims(key: &ProvingKey, witness: &Witness, point: &[K]) -> (Vec<K>, Vec<EvaluationClaim<K>>) {
+    let system = &key.lowered.system;
+    let mut values = Vec::new();
+    let mut claims = Vec::new();
+    let mut claim = |values: &mut Vec<K>, functional: Functional<K>| {
+        let dims = &system.columns[functional.column as usize].dims;
+        let axes = functional.dense_axes(&Native, dims);
+        let value = evaluate(witness.cells(key, functional.column), &axes);
+        values.push(value);
+        claims.push(EvaluationClaim { functional, value });
+    };
+    for (index, instance) in system.instances.iter().enumerate() {
+        let own = suffix(point, domain_bits(&instance.dims));
+        for (position, source) in instance.sources.iter().enumerate() {
+            match source {
+                Source::Column { column, maps } => {
+                    let (functional, _) = column_source(&Native, system, instance, *column, maps, own);
+                    claim(&mut values, functional);
+                }
+                Source::Contraction { .. } => {
+                    let cells = witness.contractions[index].iter().find(|(s, _)| *s as usize == position);
+                    let axes: Vec<Vec<K>> = split_point(&instance.dims, own)
+                        .iter()
+                        .zip(&instance.dims)
+                        .map(|(p, &d)| {
+                            let mut table = vinfer_circuits::mle::eq_table(&Native, p);
+                            table.truncate(d as usize);
+                            table
+                        })
+                        .collect();
+                    values.push(cells.map_or(K::ZERO, |(_, cells)| evaluate(cells, &axes)));
+                }
+                Source::OutsideWindow { .. } => debug_assert!(!source_is_claimed(source)),
+            }
+        }
+    }
+    for table in &system.tables {
+        let own = suffix(point, index_bits(system.table_rows(&table.rows)));
+        let columns = if let TableRows::Columns { columns } = &table.rows { columns.as_slice() } else { &[] };
+        for &column in columns.iter().chain([&table.multiplicity]) {
+            claim(&mut values, Functional { column, axes: vec![AxisWeight::Eq(own.to_vec())] });
+        }
+    }
+    (values, claims)
+}
+
+fn prove_contractions(
+    key: &ProvingKey,
+    witness: &Witness,
+    leaf_point: &[K],
+    transcript: &mut Transcript,
+) -> (vinfer_circuits::proof::ContractionProof, Vec<EvaluationClaim<K>>) {
+    let system = &key.lowered.system;
+    let mu = transcript.challenge("contraction batch");
+    let dims = |column: u32| system.columns[column as usize].dims.as_slice();
+    let mut row_weights: Vec<Vec<K>> =
+        system.contractions.iter().map(|c| vec![K::ZERO; dims(c.weights)[c.row_axis as usize] as usize]).collect();
+    let mut scale = K::ONE;
+    for instance in &system.instances {
+        for source in &instance.sources {
+            if let Source::Contraction { contraction, rows } = source {
+                let own = suffix(leaf_point, domain_bits(&instance.dims));
+                let outer = split_point(&instance.dims, own)[0];
+                add_row_weights(&Native, &mut row_weights[*contraction as usize], rows, outer, &scale);
+                scale *= mu;
+            }
+        }
+    }
+    let factors = system
+        .contractions
+        .iter()
+        .zip(&row_weights)
+        .map(|(c, rows)| {
+            let position = suffix(leaf_point, domain_bits(&c.positions));
+            let weights = witness.cells(key, c.weights);
+            let input = witness.cells(key, c.input);
+            Factors::new(c, weights, dims(c.weights), rows, input, dims(c.input), position)
+        })
+        .collect();
+    let (proof, point) = contraction::prove(factors, transcript);
+    let mut claims = Vec::new();
+    for ((c, rows), values) in system.contractions.iter().zip(&row_weights).zip(&proof.factors) {
+        let own = suffix(&point, c.summed_bits());
+        let position = suffix(leaf_point, domain_bits(&c.positions));
+        claims.push(EvaluationClaim { functional: c.weights_functional(&Native, rows, own), value: values[0] });
+        let functional = c.input_functional(&Native, dims(c.input), position, own);
+        claims.push(EvaluationClaim { functional, value: values[1] });
+    }
+    (proof, claims)
+}
