@@ -46,3 +46,51 @@ pub(crate) fn function(node: &Node, clip: (f32, f32)) -> Result<Option<Function>
         _ => return Ok(None),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+    use vinfer_circuits::boundary::{dequantise, quantise};
+    use vinfer_circuits::program::{IntType, Quantisation};
+
+    use super::*;
+    use crate::graph::Attribute;
+
+    /// ONNX Runtime's own tables, for random parameters.
+    #[test]
+    fn tables_equal_the_runtime() {
+        let text = include_str!("../tests/vectors/lut.json");
+        let cases: Vec<Value> = serde_json::from_str(text).expect("json");
+        for case in &cases {
+            let number = |key: &str| case[key].as_i64().expect("integer");
+            let int_type = if case["dtype"] == "uint8" { IntType::U8 } else { IntType::I8 };
+            let q = |s: &str, z: &str| Quantisation {
+                scale_bits: number(s) as u32,
+                zero_point: number(z) as i32,
+                int_type,
+            };
+            let (input, output) = (q("sx", "zx"), q("sy", "zy"));
+            let attributes: BTreeMap<String, Attribute> = case["attrs"]
+                .as_object()
+                .expect("object")
+                .iter()
+                .map(|(key, value)| match value {
+                    Value::String(text) => (key.clone(), Attribute::Text(text.clone())),
+                    value => (key.clone(), Attribute::Float(value.as_f64().expect("float") as f32)),
+                })
+                .collect();
+            let op = case["op"].as_str().expect("operator").to_owned();
+            let node = Node { name: op.clone(), op, inputs: vec![], outputs: vec![], attributes };
+            let f = function(&node, (0.0, 0.0)).expect("attributes").expect("supported");
+            let table: Vec<i64> = (input.lo()..=input.hi())
+                .map(|c| quantise(f(dequantise(c, &input)), &output).expect("a number") + output.zero_point)
+                .map(i64::from)
+                .collect();
+            let want: Vec<i64> = case["table"].as_array().expect("table").iter().filter_map(Value::as_i64).collect();
+            assert_eq!(table, want, "{}", node.op);
+        }
+        assert_eq!(cases.len(), 72);
+    }
+}

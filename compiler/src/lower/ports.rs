@@ -135,21 +135,22 @@ impl Lowering<'_> {
                 name: declared.name.clone(),
                 reason: reason.to_owned(),
             };
-            let float = |reason: &str| bad(&format!("{reason}; {QUANTISE_STATICALLY}"));
+            let float = |reason: &str| {
+                let node = self.graph.nodes.iter().find(|n| n.outputs.contains(&declared.name));
+                let remedy = format!("put QuantizeLinear and DequantizeLinear after it: {QUANTISE_STATICALLY}");
+                node.map_or_else(|| bad(reason), |n| n.stays_float(reason, remedy))
+            };
             let (port_type, value) = match self.states.get(&declared.name) {
                 Some(State::Integer(i)) => (PortType::Integer, i.value),
                 Some(State::Real(real)) => {
                     if real.table.is_some() {
-                        return Err(float(
-                            "it is the float result of a function that is not quantised; put QuantizeLinear and \
-                             DequantizeLinear after the function",
-                        ));
+                        return Err(float("its float result is a graph output"));
                     }
                     let (value, quantisation) = (real.value, real.quantisation);
                     (PortType::Float32, self.relabelled(value, quantisation))
                 }
                 Some(State::Constant(_) | State::Weights(_)) => return Err(bad("it is a constant")),
-                _ => return Err(float("it is a float tensor that is not quantised")),
+                _ => return Err(float("its float result is a graph output")),
             };
             let shape = &self.values[value as usize].shape;
             let leading_batch = match &declared.dims {

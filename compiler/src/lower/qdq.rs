@@ -50,6 +50,9 @@ impl Lowering<'_> {
                 if real.table.is_none() && real.quantisation == quantisation {
                     real.value
                 } else {
+                    if real.table.is_none() {
+                        self.refuse_moved_pair(node)?;
+                    }
                     let table = real.table().iter().map(|&x| quantise(node, x, &quantisation)).collect::<Result<_, _>>()?;
                     self.emit_lookup((&node.name, "table"), node, real.value, table, quantisation)?
                 }
@@ -57,6 +60,27 @@ impl Lowering<'_> {
             _ => return Err(node.bad_attribute("input 0", "not a float tensor")),
         };
         Ok(State::Integer(Integer { value, effective }))
+    }
+
+    /// ONNX Runtime may move or drop a Transpose and then merge the Q/DQ pairs on its two sides into one with new
+    /// parameters; whether it does depends on the rest of the graph.
+    fn refuse_moved_pair(&self, node: &Node) -> Result<(), CompileError> {
+        let mut name = node.input(0).unwrap_or_default();
+        while let Some(source) = self.graph.nodes.iter().find(|n| n.output() == name) {
+            match source.op.as_str() {
+                "Transpose" => {
+                    return Err(source.unsupported(
+                        "its input and output have different quantisation parameters",
+                        "use the same scale and zero point on both sides",
+                    ));
+                }
+                "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Identity" => {
+                    name = source.input(0).unwrap_or_default();
+                }
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// The integer type that a QuantizeLinear produces.
