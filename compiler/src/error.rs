@@ -28,7 +28,9 @@ pub enum CompileError {
         reason: String,
     },
     /// The operator set is too old or too new.
-    #[error("operator set {version} of domain `{domain}` is not supported (ai.onnx 10 to 22); convert the model, e.g. with onnx.version_converter")]
+    #[error(
+        "operator set {version} of domain `{domain}` is not supported (ai.onnx 10 to 22); convert the model, e.g. with onnx.version_converter"
+    )]
     UnsupportedOpset {
         /// Operator domain.
         domain: String,
@@ -63,7 +65,10 @@ pub enum CompileError {
         remedy: String,
     },
     /// Scales are computed from the data.
-    #[error("node `{node}` ({operator}): dynamic quantisation depends on floating-point arithmetic over the data; {}", QUANTISE_STATICALLY)]
+    #[error(
+        "node `{node}` ({operator}): dynamic quantisation depends on floating-point arithmetic over the data; {}",
+        QUANTISE_STATICALLY
+    )]
     DynamicQuantisation {
         /// Node name.
         node: String,
@@ -71,7 +76,9 @@ pub enum CompileError {
         operator: String,
     },
     /// The bias is not in accumulator units.
-    #[error("node `{node}` ({operator}): {reason}; quantise the bias to int32 with zero point 0 and scale input_scale * weight_scale")]
+    #[error(
+        "node `{node}` ({operator}): {reason}; quantise the bias to int32 with zero point 0 and scale input_scale * weight_scale"
+    )]
     BiasScale {
         /// Node name.
         node: String,
@@ -81,7 +88,9 @@ pub enum CompileError {
         reason: String,
     },
     /// An accumulator can leave int32.
-    #[error("node `{node}` ({operator}): the accumulator of channel {channel} can reach {bound}, outside int32; use smaller weights or fewer input channels")]
+    #[error(
+        "node `{node}` ({operator}): the accumulator of channel {channel} can reach {bound}, outside int32; use smaller weights or fewer input channels"
+    )]
     AccumulatorOverflow {
         /// Node name.
         node: String,
@@ -123,7 +132,9 @@ pub enum CompileError {
         reason: String,
     },
     /// A dimension other than the batch is symbolic.
-    #[error("dimension {axis} (`{dimension}`) of input `{input}` is not fixed; set it, e.g. with onnxruntime.tools.make_dynamic_shape_fixed")]
+    #[error(
+        "dimension {axis} (`{dimension}`) of input `{input}` is not fixed; set it, e.g. with onnxruntime.tools.make_dynamic_shape_fixed"
+    )]
     DynamicShape {
         /// Input name.
         input: String,

@@ -74,14 +74,14 @@ pub(crate) fn import(bytes: &[u8], external_dir: Option<&Path>) -> Result<Graph,
     let mut nodes = Vec::new();
     for (index, proto) in graph.node.iter().enumerate() {
         let node = node(proto, index, &external)?;
-        if node.op == "Constant" {
-            if let Some(tensor) = constant(&node)? {
-                if constants.insert(node.output().to_owned(), tensor).is_some() {
-                    let reason = format!("tensor `{}` is defined twice", node.output());
-                    return Err(CompileError::BadGraph { reason });
-                }
-                continue;
+        if node.op == "Constant"
+            && let Some(tensor) = constant(&node)?
+        {
+            if constants.insert(node.output().to_owned(), tensor).is_some() {
+                let reason = format!("tensor `{}` is defined twice", node.output());
+                return Err(CompileError::BadGraph { reason });
             }
+            continue;
         }
         if !node.outputs.is_empty() {
             nodes.push(node);
@@ -133,7 +133,7 @@ fn node(proto: &NodeProto, index: usize, external: &External) -> Result<Node, Co
 
 fn attribute(a: &AttributeProto, node: &str, external: &External) -> Result<Attribute, CompileError> {
     // `AttributeProto.AttributeType`; writers older than IR 3 leave it out.
-    let kind = a.kind.unwrap_or_else(|| match a {
+    let kind = a.kind.unwrap_or(match a {
         AttributeProto { f: Some(_), .. } => 1,
         AttributeProto { i: Some(_), .. } => 2,
         AttributeProto { s: Some(_), .. } => 3,

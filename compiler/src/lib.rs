@@ -1,4 +1,13 @@
-//! Compiler: a quantised ONNX model becomes a [`Program`](vinfer_circuits::program::Program).
+//! Compiler: a quantised ONNX model becomes a [`Program`].
+//!
+//! The program computes, bit for bit, what ONNX Runtime 1.31.1 computes on x86-64 with its default optimisations, or
+//! the model is refused with a reason. Steps:
+//!
+//! 1. `onnx`, `import`: bytes to a checked graph in topological order;
+//! 2. `rewrite`: the runtime's rewritings that decide which operators run on integers;
+//! 3. `lower`: operators between DequantizeLinear and QuantizeLinear (or their QLinear forms) become primitives, with
+//!    the runtime's own order of single-precision operations; functions of one 8-bit tensor become tables;
+//! 4. [`solver`]: step functions of requantisations become exact integer forms.
 
 #![forbid(unsafe_code)]
 

@@ -140,9 +140,7 @@ impl Lowering<'_> {
         let swapped = constant_span(&shapes_ab[0]) && !constant_span(&shapes_ab[1]);
         let range = |term: &Term| match &term.source {
             Source::Value(_) => (term.quantisation.lo(), term.quantisation.hi()),
-            Source::Constant(data) => {
-                data.iter().fold((i32::MAX, i32::MIN), |(lo, hi), &v| (lo.min(v), hi.max(v)))
-            }
+            Source::Constant(data) => data.iter().fold((i32::MAX, i32::MIN), |(lo, hi), &v| (lo.min(v), hi.max(v))),
         };
         let (range_a, range_b) = (range(first), range(second));
         let form = solve_add(
@@ -175,12 +173,9 @@ impl Lowering<'_> {
         let a = self.reshaped(at, a, shape.clone())?;
         let b = match &b.0.source {
             Source::Value(value) => AddOperand::Value(self.reshaped(at, *value, b.1.clone())?),
-            Source::Constant(data) => AddOperand::Constant {
-                shape: b.1.clone(),
-                data: data.to_vec(),
-                lo: b_range.0,
-                hi: b_range.1,
-            },
+            Source::Constant(data) => {
+                AddOperand::Constant { shape: b.1.clone(), data: data.to_vec(), lo: b_range.0, hi: b_range.1 }
+            }
         };
         let output = self.value(node, at.output(), shape.clone(), quantisation)?;
         let operators = fused_name(*fused, &node.op);

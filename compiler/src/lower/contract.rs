@@ -87,11 +87,8 @@ impl Lowering<'_> {
         let scales: Vec<f32> = (0..channels)
             .map(|c| sx * weights.scales.get(c).or(weights.scales.first()).copied().unwrap_or(0.0))
             .collect();
-        let wrong = |reason: String| CompileError::BiasScale {
-            node: node.name.clone(),
-            operator: node.op.clone(),
-            reason,
-        };
+        let wrong =
+            |reason: String| CompileError::BiasScale { node: node.name.clone(), operator: node.op.clone(), reason };
         let fits = |len: usize| match len {
             n if n == channels => Ok(()),
             1 if node.op.ends_with("Gemm") => Ok(()),
@@ -139,7 +136,9 @@ impl Lowering<'_> {
                     })
                     .collect::<Result<Vec<_>, _>>()?
             }
-            Bias::State(_) => return Err(wrong("the bias is neither a float vector nor a dequantised int32".to_owned())),
+            Bias::State(_) => {
+                return Err(wrong("the bias is neither a float vector nor a dequantised int32".to_owned()));
+            }
         };
         Ok((scales, values))
     }

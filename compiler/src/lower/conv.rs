@@ -57,7 +57,8 @@ impl Lowering<'_> {
         if kernel.iter().any(|&k| k == 0 || k > 1 << 16) || *out_channels == 0 {
             return Err(node.bad_shape(format!("weights of shape {:?}", weights.dims)));
         }
-        if node.attributes.contains_key("kernel_shape") && shapes::list(node, "kernel_shape", kernel.len(), 0, 1)? != kernel
+        if node.attributes.contains_key("kernel_shape")
+            && shapes::list(node, "kernel_shape", kernel.len(), 0, 1)? != kernel
         {
             return Err(node.bad_attribute("kernel_shape", "differs from the weights"));
         }

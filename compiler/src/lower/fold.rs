@@ -22,9 +22,8 @@ impl Lowering<'_> {
         let integers = |values: Vec<i64>, dims: Vec<usize>| {
             Ok(Some(State::Constant(Rc::new(Tensor { dims, data: Data::I64(values) }))))
         };
-        let only_constants = || {
-            node.unsupported("it is supported on constants only", "simplify the model first, e.g. with onnxsim")
-        };
+        let only_constants =
+            || node.unsupported("it is supported on constants only", "simplify the model first, e.g. with onnxsim");
         match node.op.as_str() {
             "Shape" => {
                 let shape = self.shape_of(self.state(node, 0)?).ok_or_else(only_constants)?;

@@ -124,18 +124,15 @@ impl Lowering<'_> {
         fused: bool,
     ) -> Result<ContractParts, CompileError> {
         let &[rows, columns] = weights.dims.as_slice() else {
-            return Err(node.unsupported(
-                format!("weights of shape {:?}", weights.dims),
-                "the constant operand must be a matrix",
-            ));
+            return Err(node
+                .unsupported(format!("weights of shape {:?}", weights.dims), "the constant operand must be a matrix"));
         };
         let (inner, outer) = if transposed { (columns, rows) } else { (rows, columns) };
         let shape = &self.value_ref(input.value).shape;
         if shape.last() != Some(&inner) || outer == 0 {
-            return Err(node.bad_shape(format!(
-                "the input shape {shape:?} does not fit the weights {:?}",
-                weights.dims
-            )));
+            return Err(
+                node.bad_shape(format!("the input shape {shape:?} does not fit the weights {:?}", weights.dims))
+            );
         }
         if weights.axis.is_some_and(|axis| axis != usize::from(!transposed)) {
             return Err(node.stays_float(

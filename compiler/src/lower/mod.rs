@@ -84,8 +84,7 @@ impl<'g> Lowering<'g> {
         let mut nodes = Vec::new();
         problems.extend(self.start().err());
         for node in &self.graph.nodes {
-            let blind =
-                node.inputs.iter().any(|i| matches!(self.states.get(i), Some(State::Unknown)));
+            let blind = node.inputs.iter().any(|i| matches!(self.states.get(i), Some(State::Unknown)));
             let result = match self.recognise(node) {
                 Err(error) => Err(error),
                 Ok(()) if blind => Ok(State::Unknown),
@@ -171,9 +170,7 @@ impl<'g> Lowering<'g> {
             "com.microsoft.QLinearAdd" => self.qlinear_add(node),
             "com.microsoft.QLinearMul" => self.qlinear_mul(node),
             "GlobalAveragePool" | "AveragePool" => self.average(node),
-            "com.microsoft.QLinearGlobalAveragePool" | "com.microsoft.QLinearAveragePool" => {
-                self.qlinear_average(node)
-            }
+            "com.microsoft.QLinearGlobalAveragePool" | "com.microsoft.QLinearAveragePool" => self.qlinear_average(node),
             "com.microsoft.QLinearSigmoid" | "com.microsoft.QLinearLeakyRelu" => self.qlinear_unary(node),
             "Identity" => Ok(self.state(node, 0)?.clone()),
             "MaxPool" => self.max_pool(node),
@@ -184,12 +181,10 @@ impl<'g> Lowering<'g> {
 
     /// The state of an input that must be present.
     fn state(&self, node: &Node, index: usize) -> Result<&State, CompileError> {
-        let name =
-            node.input(index).ok_or_else(|| node.bad_attribute(&format!("input {index}"), "missing"))?;
-        self.states.get(name).ok_or_else(|| CompileError::MissingInitializer {
-            node: node.name.clone(),
-            tensor: name.to_owned(),
-        })
+        let name = node.input(index).ok_or_else(|| node.bad_attribute(&format!("input {index}"), "missing"))?;
+        self.states
+            .get(name)
+            .ok_or_else(|| CompileError::MissingInitializer { node: node.name.clone(), tensor: name.to_owned() })
     }
 
     /// Checks that ONNX Runtime will find a quantised operator around this float one: its result is read by exactly

@@ -32,13 +32,7 @@ impl Lowering<'_> {
         })
     }
 
-    fn moved(
-        &mut self,
-        node: &Node,
-        value: ValueId,
-        kind: RewireKind,
-        out: Vec<u32>,
-    ) -> Result<ValueId, CompileError> {
+    fn moved(&mut self, node: &Node, value: ValueId, kind: RewireKind, out: Vec<u32>) -> Result<ValueId, CompileError> {
         match kind {
             RewireKind::Reshape => self.reshaped(node, value, out),
             RewireKind::Transpose { .. } => self.emit_rewire(node, value, kind, out),

@@ -76,15 +76,17 @@ impl Lowering<'_> {
     }
 
     /// Per-tensor parameters of an 8-bit tensor.
-    pub(super) fn parameters(&self, node: &Node, scale: usize, int_type: IntType) -> Result<Quantisation, CompileError> {
+    pub(super) fn parameters(
+        &self,
+        node: &Node,
+        scale: usize,
+        int_type: IntType,
+    ) -> Result<Quantisation, CompileError> {
         let number = if int_type == IntType::U8 { data_type::UINT8 } else { data_type::INT8 };
         let Scales { scales, zero_points } = self.scales(node, scale, number)?;
         match (scales.as_slice(), zero_points.as_slice()) {
             ([s], [z]) => Ok(Quantisation { scale_bits: s.to_bits(), zero_point: *z, int_type }),
-            _ => Err(node.unsupported(
-                "activations are quantised per channel",
-                "quantise activations per tensor",
-            )),
+            _ => Err(node.unsupported("activations are quantised per channel", "quantise activations per tensor")),
         }
     }
 
@@ -205,10 +207,10 @@ impl Lowering<'_> {
             State::Real(_) | State::Pending(_) | State::Input(_) => {
                 Err(node.stays_float(format!("its input `{name}` is a float tensor that is not quantised"), remedy()))
             }
-            State::Weights(_) | State::Constant(_) => Err(node.unsupported(
-                format!("operand `{name}` is a constant"),
-                "only the second operand may be constant",
-            )),
+            State::Weights(_) | State::Constant(_) => {
+                Err(node
+                    .unsupported(format!("operand `{name}` is a constant"), "only the second operand may be constant"))
+            }
             State::Integer(_) => Err(node.bad_attribute(name, "an integer tensor where a float one is expected")),
             State::Unknown => Err(node.unsupported("an input is unsupported", QUANTISE_STATICALLY)),
         }

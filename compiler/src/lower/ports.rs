@@ -70,11 +70,7 @@ impl Lowering<'_> {
     }
 
     /// The parameters with which an integer graph input is first read.
-    fn reader_quantisation(
-        &self,
-        name: &str,
-        int_type: vinfer_circuits::program::IntType,
-    ) -> Quantisation {
+    fn reader_quantisation(&self, name: &str, int_type: vinfer_circuits::program::IntType) -> Quantisation {
         let default = Quantisation { scale_bits: 1f32.to_bits(), zero_point: 0, int_type };
         let mut name = name;
         for _ in 0..self.graph.nodes.len() {
@@ -82,7 +78,8 @@ impl Lowering<'_> {
                 return default;
             };
             let slot = node.inputs.iter().position(|i| i == name).unwrap_or(0);
-            let quantised = node.op.contains("QLinear") || node.op.contains("QGemm") || node.op.contains("DequantizeLinear");
+            let quantised =
+                node.op.contains("QLinear") || node.op.contains("QGemm") || node.op.contains("DequantizeLinear");
             if quantised {
                 return self.parameters(node, slot + 1, int_type).unwrap_or(default);
             }
@@ -99,9 +96,10 @@ impl Lowering<'_> {
         quantisation: Quantisation,
     ) -> Result<ValueId, CompileError> {
         let declared = &self.graph.inputs[input.port];
-        let known = self.inputs.iter().find(|p| {
-            p.name == declared.name && self.values[p.value as usize].quantisation == quantisation
-        });
+        let known = self
+            .inputs
+            .iter()
+            .find(|p| p.name == declared.name && self.values[p.value as usize].quantisation == quantisation);
         let mut value = match known {
             Some(port) => port.value,
             None => {

@@ -53,7 +53,8 @@ impl Lowering<'_> {
                     if real.table.is_none() {
                         self.refuse_moved_pair(node)?;
                     }
-                    let table = real.table().iter().map(|&x| quantise(node, x, &quantisation)).collect::<Result<_, _>>()?;
+                    let table =
+                        real.table().iter().map(|&x| quantise(node, x, &quantisation)).collect::<Result<_, _>>()?;
                     self.emit_lookup((&node.name, "table"), node, real.value, table, quantisation)?
                 }
             }
@@ -93,10 +94,7 @@ impl Lowering<'_> {
             },
         };
         int_type(number).ok_or_else(|| {
-            node.unsupported(
-                format!("it quantises to {}", data_type::name(number)),
-                "quantise to uint8 or int8",
-            )
+            node.unsupported(format!("it quantises to {}", data_type::name(number)), "quantise to uint8 or int8")
         })
     }
 

@@ -25,23 +25,19 @@ impl External {
         name: &str,
         bytes: usize,
     ) -> Result<Vec<u8>, CompileError> {
-        let bad =
-            |reason: String| CompileError::ExternalData { tensor: name.to_owned(), reason };
-        let entry = |key: &str| {
-            entries.iter().find(|e| e.key.as_deref() == Some(key)).and_then(|e| e.value.as_deref())
-        };
+        let bad = |reason: String| CompileError::ExternalData { tensor: name.to_owned(), reason };
+        let entry = |key: &str| entries.iter().find(|e| e.key.as_deref() == Some(key)).and_then(|e| e.value.as_deref());
         let number = |key: &str| match entry(key) {
             None => Ok(None),
-            Some(text) => {
-                text.parse::<u64>().map(Some).map_err(|_| bad(format!("`{key}` is not a number: `{text}`")))
-            }
+            Some(text) => text.parse::<u64>().map(Some).map_err(|_| bad(format!("`{key}` is not a number: `{text}`"))),
         };
         let directory = self.directory.as_deref().ok_or_else(|| {
             bad("the tensor lives in an external file, but the model was given without its directory".to_owned())
         })?;
         let location = entry("location").ok_or_else(|| bad("no file location".to_owned()))?;
         let relative = Path::new(location);
-        if location.is_empty() || !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+        if location.is_empty() || !relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
+        {
             return Err(bad(format!("`{location}` is not a path inside the model's directory")));
         }
         let offset = number("offset")?.unwrap_or(0);

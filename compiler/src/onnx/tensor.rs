@@ -123,9 +123,7 @@ fn from_typed(kind: i32, proto: &TensorProto, count: usize) -> Option<Data> {
         data_type::FLOAT => Data::F32(proto.float_data.clone()),
         data_type::INT64 => Data::I64(proto.int64_data.clone()),
         data_type::INT32 => Data::I32(proto.int32_data.clone()),
-        data_type::UINT8 => {
-            Data::U8(proto.int32_data.iter().map(|&v| u8::try_from(v).ok()).collect::<Option<_>>()?)
-        }
+        data_type::UINT8 => Data::U8(proto.int32_data.iter().map(|&v| u8::try_from(v).ok()).collect::<Option<_>>()?),
         _ => Data::I8(proto.int32_data.iter().map(|&v| i8::try_from(v).ok()).collect::<Option<_>>()?),
     };
     let len = match &data {

@@ -33,8 +33,7 @@ fn implied(graph: &Graph, node: &Node, quantise: &Node) -> bool {
     let (lower, upper) = (q.scale() * q.lo() as f32, q.scale() * q.hi() as f32);
     match node.op.as_str() {
         "Relu" => q.lo() == 0,
-        _ => bounds(graph, node)
-            .is_some_and(|(min, max)| min - lower <= f32::EPSILON && upper - max <= f32::EPSILON),
+        _ => bounds(graph, node).is_some_and(|(min, max)| min - lower <= f32::EPSILON && upper - max <= f32::EPSILON),
     }
 }
 

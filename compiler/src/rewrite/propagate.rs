@@ -20,28 +20,21 @@ pub(super) fn forward(graph: &mut Graph) {
     let candidates: Vec<Node> = graph.nodes.iter().filter(|n| is_dequantise(n)).cloned().collect();
     for dequantise in candidates {
         let constant = dequantise.input(0).is_some_and(|n| graph.constants.contains_key(n));
-        if constant || per_tensor(graph, &dequantise).is_none() || graph.is_output(dequantise.output()) {
+        if constant || per_tensor(graph, &dequantise).is_none() {
             continue;
         }
-        let readers = readers_of(graph, dequantise.output());
-        let [(mut reader, 0)] = readers[..] else { continue };
-        // Follow a chain; branches after the movement each get their own DequantizeLinear.
-        let mut queue = Vec::new();
-        loop {
+        // ONNX Runtime gives each reader its own DequantizeLinear first, so branches are followed separately.
+        let mut queue: Vec<(usize, usize)> = readers_of(graph, dequantise.output());
+        while let Some((reader, slot)) = queue.pop() {
             let node = graph.nodes[reader].clone();
-            if passes(graph, &node) && !graph.is_output(node.output()) {
-                let edges: Vec<(usize, usize)> = readers_of(graph, node.output())
-                    .into_iter()
-                    .filter(|&(i, _)| !is_quantise(&graph.nodes[i]))
-                    .collect();
-                if !edges.is_empty() {
-                    insert_pair(graph, &dequantise, node.output(), &edges);
-                    queue.extend(edges.iter().filter(|(_, slot)| *slot == 0).map(|&(i, _)| i));
-                }
+            if slot != 0 || !passes(graph, &node) || graph.is_output(node.output()) {
+                continue;
             }
-            match queue.pop() {
-                Some(next) => reader = next,
-                None => break,
+            let mut edges = readers_of(graph, node.output());
+            edges.retain(|&(i, _)| !is_quantise(&graph.nodes[i]));
+            if !edges.is_empty() {
+                insert_pair(graph, &dequantise, node.output(), &edges);
+                queue.extend(edges);
             }
         }
     }

@@ -92,7 +92,7 @@ pub(crate) fn compare(compiled: &Compiled, directory: &Path) -> usize {
                     for (i, (&c, w)) in centred.iter().zip(&want[range]).enumerate() {
                         let got = dequantise(c, &value.quantisation);
                         assert!(
-                got.to_bits() == w.to_bits(),
+                            got.to_bits() == w.to_bits(),
                             "{} sample {sample} {}[{i}]: {got} instead of {w}",
                             directory.display(),
                             port.name

@@ -429,7 +429,15 @@ class Builder:
     def residual(self, x):
         """x + f(x) with f of the same shape, or with a broadcast branch."""
         u = self.r.random()
-        if u < 0.3 and len(x.shape) == 4:
+        if u < 0.1 and self.qdq:
+            # Two branches on one DequantizeLinear, one of them behind a movement without Q/DQ.
+            k = x.shape[-1]
+            w, s, z = self.weights((k, k), 1)
+            out = self.name("f")
+            self.nodes.append(N("Reshape", [x.f, self.const("shape", np.array(x.shape, np.int64))], [out]))
+            self.tags.append("bare-branch")
+            y = self.finish("MatMul", [out, self.dq_weights(w, s, z, 1)], {}, x.shape, self.out_scale(x, s, k))
+        elif u < 0.3 and len(x.shape) == 4:
             y = self.gap(x)
         elif u < 0.6:
             y = self.unary(x)
@@ -509,7 +517,6 @@ def main():
         samples = 6
         r = np.random.default_rng(seed + 10**6)
         if b.int_in is None:
-            lo, hi = 4 * r.normal(0, 1), 0
             x = r.normal(0, 2, (samples, *b.shape)).astype(f32)
         else:
             ii = np.iinfo(b.int_in)
