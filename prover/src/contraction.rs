@@ -11,6 +11,8 @@ use vinfer_circuits::proof::ContractionProof;
 use vinfer_circuits::system::{ContractMap, Contraction};
 use vinfer_circuits::transcript::Transcript;
 
+use crate::kernels::Split;
+
 /// The two factors of one contraction over its padded summed axes.
 pub(crate) struct Factors {
     pub(crate) weights: Vec<K>,
@@ -44,19 +46,21 @@ fn fold_weights(c: &Contraction, cells: &[F], dims: &[u32], row_weights: &[K]) -
     let per_group = if c.rows_per_group > 0 { c.rows_per_group as usize } else { rows };
     let groups = rows / per_group.max(1);
     // dense[group][outer][inner]
-    let mut dense = vec![K::ZERO; groups * outer * inner];
-    for o in 0..outer {
-        for g in 0..groups {
-            let target = &mut dense[(g * outer + o) * inner..][..inner];
-            target.par_chunks_mut(256).enumerate().for_each(|(part, target)| {
-                for r in g * per_group..(g + 1) * per_group {
-                    let w = row_weights[r];
-                    let row = &cells[(o * rows + r) * inner + part * 256..][..target.len()];
-                    for (t, &v) in target.iter_mut().zip(row) {
-                        *t += w * v;
-                    }
-                }
-            });
+    let mut dense = Vec::with_capacity(groups * outer * inner);
+    for g in 0..groups {
+        let own = &row_weights[g * per_group..(g + 1) * per_group];
+        if inner == 1 {
+            let split = Split::from_slice(own);
+            dense.extend((0..outer).map(|o| split.dot(&cells[o * rows + g * per_group..][..per_group])));
+            continue;
+        }
+        for o in 0..outer {
+            let block = &cells[(o * rows + g * per_group) * inner..][..per_group * inner];
+            let mut sums = Split::zeros(inner);
+            for (row, &w) in block.chunks_exact(inner).zip(own) {
+                sums.add_scaled(row, w);
+            }
+            dense.extend(sums.to_vec());
         }
     }
     // The real row-major order is exactly that of the summed axes.

@@ -9,10 +9,12 @@
 //! | `logup`, `contraction`, `opening` | one argument each, named as in `circuits/PROTOCOL.md` |
 //! | [`commit`], [`merkle`] | oracles |
 
+mod claim_sum;
 pub mod commit;
 mod contraction;
 mod evaluate;
 pub mod execute;
+mod kernels;
 mod keys;
 mod logup;
 pub mod merkle;

@@ -2,83 +2,22 @@
 
 use p3_field::{PrimeCharacteristicRing, TwoAdicField};
 use rayon::prelude::*;
-use vinfer_circuits::arithmetic::Native;
 use vinfer_circuits::field::{F, K};
-use vinfer_circuits::functional::{AxisWeight, EvaluationClaim};
-use vinfer_circuits::mle::index_bits;
+use vinfer_circuits::functional::EvaluationClaim;
 use vinfer_circuits::proof::{FoldedOracle, OpenedRows, OpeningProof};
 use vinfer_circuits::schedule::{Oracle, Schedule};
-use vinfer_circuits::system::{Home, Layout, System};
+use vinfer_circuits::system::{Column, Home, Layout, System};
 use vinfer_circuits::transcript::Transcript;
 
 use crate::commit::{Committed, commit_ext};
 use crate::contraction::fold;
-use crate::evaluate::add_outer;
+use crate::claim_sum::ClaimSum;
 use crate::merkle::{Cell, grind};
 
 /// One committed vector with its codeword.
 pub(crate) struct Opened<'a> {
     pub(crate) vector: &'a [F],
     pub(crate) committed: &'a Committed<F>,
-}
-
-/// Dense claim weights of one commitment: `sum_i gamma^i * functional_i`.
-fn claim_weights(system: &System, layout: &Layout, home: Home, bits: u32, claims: &[EvaluationClaim<K>], scales: &[K]) -> Vec<K> {
-    let mut weights = vec![K::ZERO; 1 << bits];
-    for (claim, &scale) in claims.iter().zip(scales) {
-        let column = &system.columns[claim.functional.column as usize];
-        if column.home != home {
-            continue;
-        }
-        let axes = claim.functional.dense_axes(&Native, &column.dims);
-        let runs = run_offsets(&column.dims, &claim.functional.axes);
-        let start = layout.offsets[claim.functional.column as usize] as usize;
-        let len = column.padded_cells() as usize;
-        let target = &mut weights[start..start + len];
-        // The outermost run is spread over threads when it is made of equal blocks.
-        let block = 1usize << runs_bits(&column.dims[1..]);
-        if axes.len() > 1 && axes[0].len() == column.dims[0] as usize && len >= 1 << 14 {
-            target.par_chunks_mut(block).zip(&axes[0]).for_each(|(target, &w)| {
-                add_outer(target, &axes[1..], &runs[1..], scale * w);
-            });
-        } else {
-            add_outer(target, &axes, &runs, scale);
-        }
-    }
-    weights
-}
-
-fn runs_bits(dims: &[u32]) -> u32 {
-    dims.iter().map(|&d| index_bits(u64::from(d))).sum()
-}
-
-/// Padded offset of every flattened index of each run of axes.
-fn run_offsets(dims: &[u32], axes: &[AxisWeight<K>]) -> Vec<Vec<usize>> {
-    let mut axis = 0usize;
-    axes.iter()
-        .map(|weight| {
-            let span = if let AxisWeight::Dense { span, .. } = weight { *span } else { 1 };
-            let mut offsets = vec![0usize];
-            for _ in 0..span {
-                let shift = runs_bits(&dims[axis + 1..]);
-                let size = dims[axis] as usize;
-                offsets = offsets.iter().flat_map(|&base| (0..size).map(move |i| base + (i << shift))).collect();
-                axis += 1;
-            }
-            offsets
-        })
-        .collect()
-}
-
-/// Values at 0 and 2 of the round polynomial, for base-field values.
-fn round_base(values: &[F], weights: &[K]) -> [K; 2] {
-    let (zero, two) = values
-        .par_chunks(2)
-        .zip(weights.par_chunks(2))
-        .with_min_len(1 << 11)
-        .map(|(v, w)| (w[0] * v[0], (w[1].double() - w[0]) * (v[1].double() - v[0])))
-        .reduce(|| (K::ZERO, K::ZERO), |a, b| (a.0 + b.0, a.1 + b.1));
-    [zero, two]
 }
 
 fn round_ext(values: &[K], weights: &[K]) -> [K; 2] {
@@ -89,10 +28,6 @@ fn round_ext(values: &[K], weights: &[K]) -> [K; 2] {
         .map(|(v, w)| (w[0] * v[0], (w[1].double() - w[0]) * (v[1].double() - v[0])))
         .reduce(|| (K::ZERO, K::ZERO), |a, b| (a.0 + b.0, a.1 + b.1));
     [zero, two]
-}
-
-fn fold_base(values: &[F], r: K) -> Vec<K> {
-    values.par_chunks(2).with_min_len(1 << 11).map(|p| r * (p[1] - p[0]) + p[0]).collect()
 }
 
 /// A query: the fold of a row equals the next vector's slot at `y`.
@@ -114,31 +49,28 @@ pub(crate) fn prove(
 ) -> OpeningProof {
     let gamma = transcript.challenge("opening batch");
     let scales = vinfer_circuits::field::powers(gamma, claims.len());
-    let mut w_weights = claim_weights(system, layout, Home::Witness, layout.witness_bits, claims, &scales);
-    let mut c_weights = claim_weights(system, layout, Home::Constants, layout.constant_bits, claims, &scales);
+    let of = |home: Home| -> Vec<(&EvaluationClaim<K>, K, &Column, usize)> {
+        let own = |c: &EvaluationClaim<K>| &system.columns[c.functional.column as usize];
+        let offset = |c: &EvaluationClaim<K>| layout.offsets[c.functional.column as usize] as usize;
+        let all = claims.iter().zip(&scales).filter(|(c, _)| own(c).home == home);
+        all.map(|(c, &scale)| (c, scale, own(c), offset(c))).collect()
+    };
 
     // Fold both commitments with shared challenges.
-    let (mut w_values, mut c_values): (Vec<K>, Vec<K>) = (Vec::new(), Vec::new());
+    let fold_bits = schedule.witness.fold;
+    let mut w_sum = ClaimSum::new(witness.vector, fold_bits, &of(Home::Witness));
+    let mut c_sum = ClaimSum::new(constants.vector, fold_bits, &of(Home::Constants));
     let mut rounds = Vec::new();
-    for round in 0..schedule.witness.fold {
-        let (a, b) = if round == 0 {
-            (round_base(witness.vector, &w_weights), round_base(constants.vector, &c_weights))
-        } else {
-            (round_ext(&w_values, &w_weights), round_ext(&c_values, &c_weights))
-        };
+    for _ in 0..fold_bits {
+        let (a, b) = (w_sum.round(), c_sum.round());
         let message = [a[0] + b[0], a[1] + b[1]];
         let r = send(transcript, message);
-        if round == 0 {
-            w_values = fold_base(witness.vector, r);
-            c_values = fold_base(constants.vector, r);
-        } else {
-            w_values = fold(&w_values, r);
-            c_values = fold(&c_values, r);
-        }
-        w_weights = fold(&w_weights, r);
-        c_weights = fold(&c_weights, r);
+        w_sum.bind(r);
+        c_sum.bind(r);
         rounds.push(message);
     }
+    let (w_values, w_weights) = w_sum.finish();
+    let (c_values, c_weights) = c_sum.finish();
     // Stack them.
     let mut values = vec![K::ZERO; 1 << schedule.stacked_bits()];
     let mut weights = vec![K::ZERO; values.len()];
