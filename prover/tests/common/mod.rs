@@ -1,23 +1,25 @@
-//! Models and inputs shared by the tests.
-#![allow(dead_code)]
+//! Models, inputs and honest proofs shared by the tests.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 
 use vinfer_circuits::boundary::quantise;
 use vinfer_circuits::program::Program;
 
+pub(crate) mod honest;
+
 /// Directory of a test model.
-pub fn model_dir(name: &str) -> PathBuf {
+pub(crate) fn model_dir(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../compiler/tests/models").join(name)
 }
 
 /// Compiles a test model.
-pub fn program(name: &str) -> Program {
+pub(crate) fn program(name: &str) -> Program {
     vinfer_compiler::compile_file(&model_dir(name).join("model.onnx")).unwrap().program
 }
 
 /// Centred inputs of one sample.
-pub fn inputs(name: &str, program: &Program, sample: usize) -> Vec<Vec<i32>> {
+pub(crate) fn inputs(name: &str, program: &Program, sample: usize) -> Vec<Vec<i32>> {
     let mut npz = npyz::npz::NpzArchive::open(model_dir(name).join("inputs.npz")).unwrap();
     program
         .inputs

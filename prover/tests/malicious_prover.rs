@@ -1,0 +1,454 @@
+//! A malicious prover: every cell of every witness column of tiny programs that cover each primitive is changed, and a
+//! proof is made from the changed witness. Nothing may be accepted.
+//!
+//! No changed witness is valid for the statement: the tiny programs end in an injective table, so every value is
+//! determined by the public input, every hint by its value (`circuits/tests/relations.rs`), and every multiplicity by
+//! the lookups. An independent interpreter confirms for every single change that some lookup has no table row; proofs
+//! are then made for a sample of the changes, and for all faults that keep the relation true modulo p.
+
+mod common;
+#[path = "../../circuits/tests/common/mod.rs"]
+mod tiny;
+
+use common::honest::Honest;
+use p3_field::{Field, PrimeCharacteristicRing, PrimeField64};
+use tiny::Rng;
+use tiny::interpreter::{Columns, signed, violation};
+use vinfer_circuits::field::{F, from_i64};
+use vinfer_circuits::lower::{RequantForm, RequantStep, Step};
+use vinfer_circuits::statement::{Statement, raw_byte};
+use vinfer_circuits::system::{Home, TableRows};
+use vinfer_prover::{Witness, count_multiplicities};
+use vinfer_verifier::RejectReason;
+
+/// Proofs made and refused.
+#[derive(Debug, Default)]
+struct Tally {
+    changes: usize,
+    proofs: usize,
+    survivors: Vec<String>,
+}
+
+impl Tally {
+    /// Proves a changed witness and expects a refusal.
+    fn attack(&mut self, what: &str, honest: &Honest, statement: &Statement, witness: &Witness) -> Option<RejectReason> {
+        self.proofs += 1;
+        match honest.judge(statement, witness) {
+            Ok(_) => {
+                self.survivors.push(what.to_owned());
+                None
+            }
+            Err(reason) => Some(reason),
+        }
+    }
+
+    /// Like `attack`, after counting the multiplicities of the changed witness as well as that can be done.
+    fn attack_counted(&mut self, what: &str, honest: &Honest, statement: &Statement, mut witness: Witness) {
+        count_multiplicities(&honest.key, &mut witness);
+        if let Some(reason) = self.attack(what, honest, statement, &witness) {
+            // The arguments are consistent in themselves; only what they are about is false.
+            assert!(
+                matches!(
+                    reason,
+                    RejectReason::LogupRoot
+                        | RejectReason::LogupLayer { .. }
+                        | RejectReason::Contraction
+                        | RejectReason::PublicClaim { .. }
+                ),
+                "{what}: {reason:?}"
+            );
+        }
+    }
+
+    fn finish(self) {
+        println!("{} changes, {} proofs, {} survivors", self.changes, self.proofs, self.survivors.len());
+        assert_eq!(self.survivors, Vec::<String>::new());
+    }
+}
+
+fn honest(program: &vinfer_circuits::program::Program, seed: u64) -> Honest {
+    let honest = Honest::new(program, tiny::programs::inputs(program, seed));
+    honest.judge(&honest.statement, &honest.witness).unwrap();
+    honest
+}
+
+/// All columns of a witness with the constants.
+fn all_columns(honest: &Honest, witness: &Witness) -> Columns {
+    let mut columns = witness.columns.clone();
+    for (column, cells) in honest.constants() {
+        columns[*column as usize].clone_from(cells);
+    }
+    columns
+}
+
+fn is_multiplicity(honest: &Honest, column: usize) -> bool {
+    honest.key.lowered().system.tables.iter().any(|t| t.multiplicity as usize == column)
+}
+
+/// Changes of one cell: small steps, sign, zero, halves and whole wraps of limbs, fractions of powers of two.
+fn deltas(cell: F, rng: &mut Rng) -> Vec<F> {
+    let power = |e: u64| F::TWO.exp_u64(e);
+    vec![
+        F::ONE,
+        -F::ONE,
+        -cell,
+        -cell.double(),
+        power(rng.range(1, 20) as u64),
+        -power(rng.range(8, 40) as u64),
+        power(rng.range(1, 40) as u64).inverse(),
+        F::from_u64(rng.next() >> 1),
+    ]
+}
+
+#[test]
+fn one_changed_cell() {
+    let mut tally = Tally::default();
+    for (name, program) in tiny::programs::all(21) {
+        let honest = honest(&program, 3);
+        let system = &honest.key.lowered().system;
+        let constants = all_columns(&honest, &honest.witness);
+        assert_eq!(violation(system, &constants), None, "{name}");
+        let mut rng = Rng::new(99);
+        for column in 0..system.columns.len() {
+            let home = system.columns[column].home;
+            if home == Home::Constants || is_multiplicity(&honest, column) {
+                continue;
+            }
+            let cells = honest.witness.columns[column].len();
+            let sampled = [rng.range(0, cells as i64 - 1) as usize, cells - 1];
+            for at in 0..cells {
+                let original = honest.witness.columns[column][at];
+                for (kind, delta) in deltas(original, &mut rng).into_iter().enumerate() {
+                    if delta == F::ZERO {
+                        continue;
+                    }
+                    tally.changes += 1;
+                    let what = format!("{name}: column {column} cell {at} delta {kind}");
+                    let mut witness = honest.witness.clone();
+                    witness.columns[column][at] += delta;
+                    let broken = violation(system, &{
+                        let mut columns = constants.clone();
+                        columns[column][at] += delta;
+                        columns
+                    });
+                    // A public cell may stay consistent with all lookups, but not with the statement.
+                    let must_try = broken.is_none();
+                    if must_try {
+                        assert_eq!(home, Home::Public, "{what}: no lookup fails");
+                    }
+                    if must_try || (sampled.contains(&at) && kind % 3 == at % 3) {
+                        tally.attack_counted(&what, &honest, &honest.statement, witness);
+                    }
+                }
+            }
+        }
+    }
+    tally.finish();
+}
+
+#[test]
+fn wrong_multiplicities() {
+    let mut tally = Tally::default();
+    for (name, program) in tiny::programs::all(22) {
+        let honest = honest(&program, 4);
+        for (table, t) in honest.key.lowered().system.tables.iter().enumerate() {
+            let cells = &honest.witness.columns[t.multiplicity as usize];
+            let used: Vec<usize> = (0..cells.len()).filter(|&i| cells[i] != F::ZERO).collect();
+            let unused = (0..cells.len()).find(|&i| cells[i] == F::ZERO);
+            for (row, change) in [
+                (used.first().copied(), F::ONE),
+                (used.last().copied(), -F::ONE),
+                (used.get(used.len() / 2).copied(), F::from_u64(1 << 63)),
+                (unused, F::ONE),
+                (unused, -F::ONE),
+            ] {
+                let Some(row) = row else { continue };
+                let mut witness = honest.witness.clone();
+                witness.columns[t.multiplicity as usize][row] += change;
+                let what = format!("{name}: table {table} row {row}");
+                let reason = tally.attack(&what, &honest, &honest.statement, &witness);
+                assert!(matches!(reason, Some(RejectReason::LogupRoot)), "{what}: {reason:?}");
+            }
+            let mut witness = honest.witness.clone();
+            witness.columns[t.multiplicity as usize].fill(F::ZERO);
+            tally.attack(&format!("{name}: table {table} zeroed"), &honest, &honest.statement, &witness);
+        }
+    }
+    tally.finish();
+}
+
+/// The witness with another value in one cell.
+fn with(witness: &Witness, column: u32, at: usize, value: F) -> Witness {
+    let mut witness = witness.clone();
+    witness.columns[column as usize][at] = value;
+    witness
+}
+
+/// Rewrites limbs so that their sum is `total` modulo p: all but the topmost in range.
+fn store_total(witness: &mut Witness, limbs: &[u32], bits: u8, at: usize, total: F) {
+    let mut rest = total;
+    for (i, &limb) in limbs.iter().enumerate() {
+        let value = if i + 1 == limbs.len() {
+            rest
+        } else {
+            F::from_u64(rest.as_canonical_u64() & ((1 << bits) - 1))
+        };
+        witness.columns[limb as usize][at] = value;
+        rest = (rest - value) * F::from_u64(1 << bits).inverse();
+    }
+}
+
+fn total(witness: &Witness, limbs: &[u32], bits: u8, at: usize) -> F {
+    let weight = |i: usize| F::TWO.exp_u64(u64::from(bits) * i as u64);
+    limbs.iter().enumerate().map(|(i, &l)| witness.columns[l as usize][at] * weight(i)).sum()
+}
+
+/// Changed hints (and outputs) that keep the linear relation of the block true modulo p.
+fn smart_faults(honest: &Honest, step: &RequantStep, at: usize) -> Vec<(String, Witness)> {
+    let system = &honest.key.lowered().system;
+    let instance = &system.instances[step.instance as usize];
+    let w = &honest.witness;
+    let mut out = Vec::new();
+    let table_columns = |lookup: usize| match &system.tables[instance.lookups[lookup].table as usize].rows {
+        TableRows::Columns { columns } => columns.clone(),
+        _ => Vec::new(),
+    };
+    match &step.form {
+        RequantForm::Line { limbs, limb_bits, .. } => {
+            let width = F::from_u64(1 << limb_bits);
+            for pair in limbs.windows(2) {
+                // Carry between two limbs.
+                for sign in [F::ONE, -F::ONE] {
+                    let mut changed = w.clone();
+                    changed.columns[pair[0] as usize][at] += sign * width;
+                    changed.columns[pair[1] as usize][at] -= sign;
+                    out.push((format!("carry {sign}"), changed));
+                }
+            }
+            let down = u32::from(*limb_bits) * limbs.len() as u32;
+            if !limbs.is_empty() {
+                // Another v (by one, and by a whole level): the limbs take the difference, the topmost out of range.
+                for levels in [1i64, -1, 64, -64, 4096, -4096] {
+                    let mut changed = w.clone();
+                    let sum = total(w, limbs, *limb_bits, at) - from_i64(levels) * F::TWO.exp_u64(down.into());
+                    store_total(&mut changed, limbs, *limb_bits, at, sum);
+                    out.push((format!("v {levels:+}"), changed));
+                }
+            }
+        }
+        RequantForm::Parity { shift, parity, limbs, slack, limb_bits, odd_deltas, .. } => {
+            let positions = w.columns[*parity as usize].len() / odd_deltas.len();
+            let delta = from_i64(odd_deltas[at / positions]);
+            let cell = F::TWO.exp_u64(u64::from(*shift));
+            let s = w.columns[*parity as usize][at];
+            let sum = total(w, limbs, *limb_bits, at);
+            // The other parity, with w one lower or one higher.
+            for direction in [F::ONE, -F::ONE] {
+                let flipped = F::ONE - s;
+                let mut changed = w.clone();
+                changed.columns[*parity as usize][at] = flipped;
+                let own = sum + (flipped - s) * delta - direction * cell;
+                store_total(&mut changed, limbs, *limb_bits, at, own);
+                for source in &mut changed.contractions[step.instance as usize] {
+                    if source.0 != 0 {
+                        source.1[at] = flipped * delta;
+                    }
+                }
+                out.push((format!("parity, w {direction}"), changed.clone()));
+                if let Some(slack) = slack {
+                    changed.columns[*slack as usize][at] += from_i64(1 << (limb_bits - 1));
+                    out.push((format!("parity, w {direction}, slack"), changed));
+                }
+            }
+            // The same parity, two levels away.
+            for direction in [F::TWO, -F::TWO] {
+                let mut changed = w.clone();
+                store_total(&mut changed, limbs, *limb_bits, at, sum - direction * cell);
+                out.push((format!("w {direction}"), changed));
+            }
+            if let Some(slack) = slack {
+                let mut changed = w.clone();
+                changed.columns[*slack as usize][at] += F::from_u64(1 << limb_bits);
+                out.push(("slack wraps".to_owned(), changed));
+            }
+        }
+        RequantForm::Table { lower, upper, .. } => {
+            let columns = table_columns(0);
+            let all = all_columns(honest, w);
+            let cells = |i: usize| &all[columns[i] as usize];
+            let rows: Vec<[F; 3]> =
+                cells(0).iter().zip(cells(2)).zip(cells(3)).map(|((&c, &lo), &hi)| [c, lo, hi]).collect();
+            let own = |r: &&[F; 3]| r[1] == w.columns[*lower as usize][at] && r[2] == w.columns[*upper as usize][at];
+            let here = rows.iter().position(|r| own(&r)).unwrap();
+            for other in [here.wrapping_sub(1), here + 1, 0, rows.len() - 1] {
+                let Some(row) = rows.get(other).filter(|_| other != here) else { continue };
+                let mut changed = with(w, *lower, at, row[1]);
+                changed.columns[*upper as usize][at] = row[2];
+                out.push((format!("row {other} for {here}"), changed));
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn hints_that_keep_the_linear_relation() {
+    let mut tally = Tally::default();
+    for (name, program) in tiny::programs::all(23) {
+        let honest = honest(&program, 5);
+        let system = &honest.key.lowered().system;
+        for step in &honest.key.lowered().plan {
+            let Step::Requant(step) = step else { continue };
+            let cells: usize = system.instances[step.instance as usize].dims.iter().map(|&d| d as usize).product();
+            for at in [0, cells / 2, cells - 1] {
+                for (fault, witness) in smart_faults(&honest, step, at) {
+                    tally.changes += 1;
+                    let what = format!("{name}: instance {} cell {at}: {fault}", step.instance);
+                    let broken = violation(system, &all_columns(&honest, &witness));
+                    assert!(broken.is_some(), "{what}: the relation still holds");
+                    tally.attack_counted(&what, &honest, &honest.statement, witness);
+                }
+            }
+        }
+    }
+    tally.finish();
+}
+
+#[test]
+fn false_contraction_values() {
+    let mut tally = Tally::default();
+    for (name, program) in tiny::programs::all(24) {
+        let honest = honest(&program, 6);
+        for instance in 0..honest.witness.contractions.len() {
+            for source in 0..honest.witness.contractions[instance].len() {
+                let cells = honest.witness.contractions[instance][source].1.len();
+                for (at, delta) in [(0, F::ONE), (cells / 2, -F::ONE), (cells - 1, F::from_u64(1 << 33))] {
+                    tally.changes += 1;
+                    let mut witness = honest.witness.clone();
+                    witness.contractions[instance][source].1[at] += delta;
+                    let what = format!("{name}: instance {instance} source {source} cell {at}");
+                    tally.attack_counted(&what, &honest, &honest.statement, witness);
+                }
+            }
+        }
+        // A false accumulator with hints that fit it: only the contraction sumcheck can tell.
+        for step in &honest.key.lowered().plan {
+            let Step::Requant(RequantStep { instance, form: RequantForm::Line { limbs, limb_bits, .. }, .. }) = step
+            else {
+                continue;
+            };
+            let slot = *instance as usize;
+            let Some(&(source, ref cells)) = honest.witness.contractions[slot].first() else { continue };
+            let Some(&low) = limbs.first() else { continue };
+            let limit = F::from_u64((1 << limb_bits) - 1);
+            let Some(at) = (0..cells.len()).find(|&at| honest.witness.columns[low as usize][at] != limit) else {
+                continue;
+            };
+            tally.changes += 1;
+            let mut witness = honest.witness.clone();
+            witness.contractions[slot][0].1[at] += F::ONE;
+            witness.columns[low as usize][at] += F::ONE;
+            assert_eq!(count_multiplicities(&honest.key, &mut witness), None);
+            let what = format!("{name}: instance {slot} source {source}: accumulator and limb");
+            let reason = tally.attack(&what, &honest, &honest.statement, &witness);
+            assert_eq!(reason, Some(RejectReason::Contraction), "{what}");
+        }
+    }
+    tally.finish();
+}
+
+#[test]
+fn false_outputs() {
+    let mut tally = Tally::default();
+    for (name, program) in tiny::programs::all(25) {
+        let honest = honest(&program, 7);
+        let ports = &honest.key.lowered().system.outputs;
+        for (port, p) in ports.iter().enumerate() {
+            for at in 0..honest.outputs[port].len().min(6) {
+                for delta in [1, -1, 100] {
+                    let Some(byte) = raw_byte(honest.outputs[port][at] + delta, p) else { continue };
+                    tally.changes += 1;
+                    let mut statement = honest.statement.clone();
+                    statement.outputs[port][at] = byte;
+                    let what = format!("{name}: output {port} element {at} {delta:+}");
+                    // The witness stays honest: the claim on the public column fails.
+                    let reason = tally.attack(&what, &honest, &statement, &honest.witness);
+                    assert!(matches!(reason, Some(RejectReason::PublicClaim { .. })), "{what}: {reason:?}");
+                    // The witness follows the false output: the lookup fails. Tiny outputs keep their logical order.
+                    let column = p.column;
+                    let value = honest.witness.columns[column as usize][at];
+                    assert_eq!(signed(value), i64::from(honest.outputs[port][at]));
+                    let witness = with(&honest.witness, column, at, value + from_i64(delta.into()));
+                    tally.attack_counted(&what, &honest, &statement, witness);
+                }
+            }
+        }
+    }
+    tally.finish();
+}
+
+#[test]
+fn false_maxima() {
+    let mut tally = Tally::default();
+    let (_, program) = tiny::programs::all(26).into_iter().find(|p| p.0 == "max pool").unwrap();
+    let honest = honest(&program, 8);
+    let system = &honest.key.lowered().system;
+    for step in &honest.key.lowered().plan {
+        let Step::Max { instance, .. } = step else { continue };
+        let inst = &system.instances[*instance as usize];
+        let (a, b, y) = (&inst.sources[0], &inst.sources[1], &inst.sources[2]);
+        let vinfer_circuits::system::Source::Column { column, .. } = y else { panic!("result is a column") };
+        let columns = all_columns(&honest, &honest.witness);
+        for (at, index) in tiny::interpreter::indices(&inst.dims).iter().enumerate() {
+            // The smaller operand, the larger plus one, the sum, and both with p-wraparound.
+            let read = |s| tiny::interpreter::source(system, &columns, inst, s, index);
+            let (a, b, honest_y) = (read(a), read(b), honest.witness.columns[*column as usize][at]);
+            for false_y in [a, b, honest_y + F::ONE, a + b, a - b, -honest_y] {
+                if false_y == honest_y {
+                    continue;
+                }
+                tally.changes += 1;
+                let witness = with(&honest.witness, *column, at, false_y);
+                let mut changed = columns.clone();
+                changed[*column as usize][at] = false_y;
+                assert!(violation(system, &changed).is_some(), "instance {instance} cell {at}");
+                if at % 5 == 0 {
+                    let what = format!("max: instance {instance} cell {at}");
+                    tally.attack_counted(&what, &honest, &honest.statement, witness);
+                }
+            }
+        }
+    }
+    tally.finish();
+}
+
+#[test]
+fn sampled_cells_of_a_real_model() {
+    let mut tally = Tally::default();
+    let program = common::program("digits_cnn_int8");
+    let honest = Honest::new(&program, common::inputs("digits_cnn_int8", &program, 0));
+    let mut rng = Rng::new(5);
+    for column in 0..honest.witness.columns.len() {
+        if honest.witness.columns[column].is_empty() {
+            continue;
+        }
+        for _ in 0..6 {
+            let at = rng.range(0, honest.witness.columns[column].len() as i64 - 1) as usize;
+            let choices = deltas(honest.witness.columns[column][at], &mut rng);
+            let delta = choices[rng.range(0, choices.len() as i64 - 1) as usize];
+            if delta == F::ZERO {
+                continue;
+            }
+            tally.changes += 1;
+            let mut witness = honest.witness.clone();
+            witness.columns[column][at] += delta;
+            let what = format!("digits_cnn: column {column} cell {at}");
+            if is_multiplicity(&honest, column) {
+                tally.attack(&what, &honest, &honest.statement, &witness);
+            } else {
+                tally.attack_counted(&what, &honest, &honest.statement, witness);
+            }
+        }
+    }
+    tally.finish();
+}
