@@ -41,4 +41,3 @@ pub fn inner_product<A: Arithmetic>(ctx: &A, a: &[A::Element], b: &[A::Element])
     }
     sum
 }
-

@@ -67,11 +67,7 @@ pub fn strided(index: u32, stride: u32, offset: i64, size: u32) -> Option<u32> {
     u32::try_from(at).ok().filter(|&at| at < size)
 }
 
-fn scatter<A: Arithmetic>(
-    ctx: &A,
-    size: usize,
-    entries: impl Iterator<Item = (u32, A::Element)>,
-) -> Vec<A::Element> {
+fn scatter<A: Arithmetic>(ctx: &A, size: usize, entries: impl Iterator<Item = (u32, A::Element)>) -> Vec<A::Element> {
     let mut weights = vec![ctx.constant(K::ZERO); size];
     for (at, value) in entries {
         if let Some(slot) = weights.get_mut(at as usize) {
@@ -215,9 +211,8 @@ pub fn column_source<A: Arithmetic>(
                 let (point, len) = domain(*axis);
                 let size = dims.get(at).copied().unwrap_or(0);
                 let eq = eq_table(ctx, point);
-                let entries = (0..len)
-                    .zip(eq)
-                    .filter_map(|(i, e)| strided(i, *stride, i64::from(*offset), size).map(|x| (x, e)));
+                let entries =
+                    (0..len).zip(eq).filter_map(|(i, e)| strided(i, *stride, i64::from(*offset), size).map(|x| (x, e)));
                 axes.push(AxisWeight::Dense { span: 1, weights: scatter(ctx, size as usize, entries) });
                 at = at.saturating_add(1);
             }
@@ -289,11 +284,8 @@ impl Contraction {
         } else {
             row_weights.to_vec()
         };
-        let mut axes: Vec<AxisWeight<A::Element>> = sums
-            .iter()
-            .skip(usize::from(grouped))
-            .map(|p| AxisWeight::Eq(p.to_vec()))
-            .collect();
+        let mut axes: Vec<AxisWeight<A::Element>> =
+            sums.iter().skip(usize::from(grouped)).map(|p| AxisWeight::Eq(p.to_vec())).collect();
         let row_axis = (self.row_axis as usize).min(axes.len());
         axes.insert(row_axis, AxisWeight::Dense { span: 1, weights: rows });
         Functional { column: self.weights, axes }
@@ -326,11 +318,10 @@ impl Contraction {
                     let mut weights = vec![ctx.constant(K::ZERO); size as usize];
                     for (out, oe) in (0..outs).zip(&out_eq) {
                         for (tap, te) in (0..taps).zip(&tap_eq) {
-                            let shift = i64::from(tap)
-                                .saturating_mul(i64::from(*dilation))
-                                .saturating_add(i64::from(*offset));
-                            if let Some(slot) = strided(out, *stride, shift, size)
-                                .and_then(|x| weights.get_mut(x as usize))
+                            let shift =
+                                i64::from(tap).saturating_mul(i64::from(*dilation)).saturating_add(i64::from(*offset));
+                            if let Some(slot) =
+                                strided(out, *stride, shift, size).and_then(|x| weights.get_mut(x as usize))
                             {
                                 *slot = slot.clone() + oe.clone() * te.clone();
                             }
@@ -345,9 +336,7 @@ impl Contraction {
                     let weights = group_eq
                         .iter()
                         .take(groups)
-                        .flat_map(|g| {
-                            channel_eq.iter().take(*per_group as usize).map(move |c| g.clone() * c.clone())
-                        })
+                        .flat_map(|g| channel_eq.iter().take(*per_group as usize).map(move |c| g.clone() * c.clone()))
                         .collect();
                     AxisWeight::Dense { span: 1, weights }
                 }

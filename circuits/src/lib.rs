@@ -6,19 +6,19 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+pub mod arithmetic;
 pub mod boundary;
+pub mod codec;
+pub mod field;
+pub mod functional;
+pub mod hash;
+pub mod lower;
+pub mod mle;
+pub mod ops;
+pub mod program;
 pub mod proof;
 pub mod schedule;
 pub mod soundness;
 pub mod statement;
 pub mod system;
 pub mod transcript;
-pub mod lower;
-pub mod mle;
-pub mod functional;
-pub mod hash;
-pub mod field;
-pub mod codec;
-pub mod arithmetic;
-pub mod ops;
-pub mod program;

@@ -12,8 +12,9 @@ use alloc::vec::Vec;
 use crate::field::F;
 use crate::mle::index_bits;
 use crate::program::{Op, Port, Program, ValueId};
-use crate::system::{AxisMap, Column, ColumnId, Expr, Home, Instance, Layout, PublicPort, Source, System, Table,
-    TableRows};
+use crate::system::{
+    AxisMap, Column, ColumnId, Expr, Home, Instance, Layout, PublicPort, Source, System, Table, TableRows,
+};
 
 mod constants;
 mod contract;
@@ -39,7 +40,9 @@ pub enum LowerError {
         tensor: String,
     },
     /// A window runs along an axis that a reshape splits or merges.
-    #[error("tensor `{tensor}`: a convolution or pooling window along an axis that a reshape splits or merges is not supported")]
+    #[error(
+        "tensor `{tensor}`: a convolution or pooling window along an axis that a reshape splits or merges is not supported"
+    )]
     WindowedAxis {
         /// Name of the tensor.
         tensor: String,
@@ -47,6 +50,12 @@ pub enum LowerError {
     /// Grouped channels are split by a reshape.
     #[error("tensor `{tensor}`: grouped channels that a reshape splits or merges are not supported")]
     GroupedAxis {
+        /// Name of the tensor.
+        tensor: String,
+    },
+    /// A column does not hold exactly the tensor it stands for (a defect of the lowering).
+    #[error("internal error: tensor `{tensor}` does not fit its column; please report the model")]
+    Shape {
         /// Name of the tensor.
         tensor: String,
     },
@@ -89,17 +98,19 @@ pub struct Lowered {
     pub constants: Vec<(ColumnId, Vec<F>)>,
     /// How to fill the witness.
     pub plan: Vec<Step>,
+    /// The table sizes chosen.
+    pub widths: Widths,
     /// The instances that came from each operation, as ranges into `system.instances`.
     pub instances_of_op: Vec<(usize, usize)>,
 }
 
-/// Table sizes to choose from when lowering; see [`lower`].
+/// Table sizes of a lowering; [`lower`] chooses the cheapest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Widths {
+pub struct Widths {
     /// Bits of a range limb.
-    limb: u8,
+    pub limb: u8,
     /// Most bits of a clamp table.
-    clamp: u8,
+    pub clamp: u8,
 }
 
 /// Lowers a validated program. Range widths are chosen by counting: the fewest leaves plus cells wins.
@@ -113,7 +124,8 @@ pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
             let widths = Widths { limb, clamp };
             let lowered = Lowering::run(program, widths, false)?;
             let cost = lowered.as_ref().map(|l| {
-                let cells: u64 = l.system.columns.iter().filter(|c| c.home == Home::Witness).map(Column::padded_cells).sum();
+                let cells: u64 =
+                    l.system.columns.iter().filter(|c| c.home == Home::Witness).map(Column::padded_cells).sum();
                 2 * l.layout.leaf_len + cells
             });
             if let Some(cost) = cost
@@ -123,7 +135,21 @@ pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
             }
         }
     }
-    let widths = best.map_or(Widths { limb: 12, clamp: 16 }, |(_, w)| w);
+    lower_with(program, best.map_or(Widths { limb: 12, clamp: 16 }, |(_, w)| w))
+}
+
+/// Lowers a validated program with given table sizes: [`lower`] without its search, for widths that it returned.
+///
+/// # Errors
+/// [`LowerError`] names the tensor that cannot be expressed.
+pub fn lower_with(program: &Program, widths: Widths) -> Result<Lowered, LowerError> {
+    if !(9..=16).contains(&widths.limb) || !(11..=17).contains(&widths.clamp) {
+        return Err(LowerError::TooLarge(crate::system::SystemError {
+            part: "lowering",
+            index: 0,
+            rule: "table widths out of range",
+        }));
+    }
     let lowered = Lowering::run(program, widths, true)?.ok_or(LowerError::TooLarge(crate::system::SystemError {
         part: "lowering",
         index: 0,
@@ -132,6 +158,9 @@ pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
     lowered.system.validate().map_err(LowerError::TooLarge)?;
     Ok(lowered)
 }
+
+/// The (value, logical axis, atom) that a column axis stands for.
+type AtomOrigin = (ValueId, usize, usize);
 
 /// State of one lowering pass.
 pub(crate) struct Lowering<'p> {
@@ -142,7 +171,7 @@ pub(crate) struct Lowering<'p> {
     refinements: BTreeMap<(ValueId, usize), Vec<u32>>,
     views: Vec<Option<View>>,
     /// For each column: the (value, logical axis, atom) behind each of its axes, where splitting is possible.
-    column_atoms: BTreeMap<ColumnId, Vec<Option<(ValueId, usize, usize)>>>,
+    column_atoms: BTreeMap<ColumnId, Vec<Option<AtomOrigin>>>,
     system: System,
     constants: Vec<(ColumnId, Vec<F>)>,
     plan: Vec<Step>,
@@ -189,6 +218,7 @@ impl<'p> Lowering<'p> {
                         layout,
                         constants: pass.constants,
                         plan: pass.plan,
+                        widths,
                         instances_of_op,
                     }));
                 }
@@ -223,6 +253,7 @@ impl<'p> Lowering<'p> {
             }
             instances_of_op.push((start, self.system.instances.len()));
         }
+        self.check_views()?;
         self.system.inputs = self.program.inputs.iter().map(|p| self.public_port(p)).collect::<Result<_, _>>()?;
         self.system.outputs = self.program.outputs.iter().map(|p| self.public_port(p)).collect::<Result<_, _>>()?;
         if self.system.tables.is_empty() {
@@ -230,6 +261,22 @@ impl<'p> Lowering<'p> {
             self.range_table(self.widths.limb);
         }
         Ok(instances_of_op)
+    }
+
+    /// Every logical axis of every tensor is exactly the product of its column axes, and no cell is left over.
+    fn check_views(&self) -> Result<(), Signal> {
+        for (value, view) in self.program.values.iter().zip(&self.views) {
+            let Some(view) = view else { continue };
+            let sizes_fit = value.shape.len() == view.axes.len()
+                && value.shape.iter().enumerate().all(|(axis, &size)| {
+                    self.axis_sizes(view, axis).iter().map(|&s| u64::from(s)).product::<u64>() == u64::from(size)
+                });
+            let cells = self.system.columns[view.column as usize].real_cells();
+            if !sizes_fit || cells != value.len() as u64 {
+                return Err(Signal::Fail(LowerError::Shape { tensor: value.name.clone() }));
+            }
+        }
+        Ok(())
     }
 
     fn public_port(&self, port: &Port) -> Result<PublicPort, Signal> {

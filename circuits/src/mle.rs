@@ -91,11 +91,7 @@ pub fn below<A: Arithmetic>(ctx: &A, point: &[A::Element], n: u64) -> A::Element
 }
 
 /// `(sum_{x < n} eq(point, x), sum_{x < n} x * eq(point, x))` in O(bits).
-pub fn below_and_weighted<A: Arithmetic>(
-    ctx: &A,
-    point: &[A::Element],
-    n: u64,
-) -> (A::Element, A::Element) {
+pub fn below_and_weighted<A: Arithmetic>(ctx: &A, point: &[A::Element], n: u64) -> (A::Element, A::Element) {
     let zero = ctx.constant(K::ZERO);
     let one = ctx.constant(K::ONE);
     // From the least significant bit up, for the suffix of length j:

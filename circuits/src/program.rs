@@ -176,4 +176,4 @@ pub struct Program {
 mod file;
 mod validate;
 pub use file::{ProgramFileError, from_bytes, to_bytes};
-pub use validate::ProgramError;
+pub use validate::{MAX_PRODUCT, ProgramError};

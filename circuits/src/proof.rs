@@ -135,6 +135,25 @@ impl ProofShape {
     }
 }
 
+impl Proof {
+    /// Whether every count is the one the shape fixes (opened rows excepted: the opening checks those).
+    pub fn has_shape(&self, shape: &ProofShape) -> bool {
+        let Self { witness_root: _, logup, leaf_values, contractions, opening } = self;
+        let s = &shape.schedule;
+        let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        logup.layers.len() == size(shape.leaf_bits)
+            && logup.layers.iter().enumerate().all(|(depth, l)| l.rounds.len() == depth)
+            && leaf_values.len() == shape.leaf_values
+            && contractions.rounds.len() == shape.contraction_rounds
+            && contractions.factors.len() == shape.contractions
+            && opening.rounds.len() == size(s.witness.fold)
+            && opening.folded.len() == s.folded.len()
+            && opening.folded.iter().zip(&s.folded).all(|(f, o)| f.rounds.len() == size(o.fold))
+            && Some(opening.final_vector.len()) == 1usize.checked_shl(s.final_bits)
+            && opening.final_rounds.len() == size(s.final_bits)
+    }
+}
+
 fn put_rounds<const N: usize>(w: &mut Writer, rounds: &[[K; N]]) {
     for v in rounds.iter().flatten() {
         w.ext(*v);
@@ -240,12 +259,6 @@ impl Proof {
         let final_nonce = r.u64()?;
         let final_rounds = take_rounds(r, s.final_bits as usize)?;
         let opening = OpeningProof { rounds, witness, constants, folded, final_vector, final_nonce, final_rounds };
-        Ok(Self {
-            witness_root,
-            logup: LogupProof { root_denominator, layers },
-            leaf_values,
-            contractions,
-            opening,
-        })
+        Ok(Self { witness_root, logup: LogupProof { root_denominator, layers }, leaf_values, contractions, opening })
     }
 }

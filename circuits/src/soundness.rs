@@ -68,10 +68,12 @@ impl Budget {
     }
 }
 
-/// Numerator of the proximity-gap error of all folds of one oracle: at most its codeword length (unique decoding:
-/// |domain| / |K| per fold of the domain folded so far).
+/// Numerator of the proximity-gap error of all folds of one oracle: |domain| per fold. Under unique decoding a random
+/// combination of two words is close only if both are, but for |domain| challenges (Ben-Sasson, Carmon, Ishai, Kopparty,
+/// Saraf, "Proximity Gaps for Reed–Solomon Codes", Theorem 4.1), and interleaving does not change that bound (Diamond,
+/// Gruen, "Proximity Gaps in Interleaved Codes").
 fn fold_error(oracle: &Oracle) -> f64 {
-    libm::exp2(f64::from(oracle.bits + oracle.log_inv_rate))
+    f64::from(oracle.fold) * libm::exp2(f64::from(oracle.domain_bits()))
 }
 
 fn query_bits(oracle: &Oracle) -> f64 {

@@ -33,11 +33,7 @@ pub(crate) struct ClaimSum<'a> {
 
 impl<'a> ClaimSum<'a> {
     /// `claims`: the claim, its batching coefficient, its column and the column's offset.
-    pub(crate) fn new(
-        vector: &'a [F],
-        fold_bits: u32,
-        claims: &[(&EvaluationClaim<K>, K, &Column, usize)],
-    ) -> Self {
+    pub(crate) fn new(vector: &'a [F], fold_bits: u32, claims: &[(&EvaluationClaim<K>, K, &Column, usize)]) -> Self {
         let terms = claims
             .par_iter()
             .map(|&(claim, scale, column, start)| Term::new(vector, fold_bits, claim, scale, column, start))

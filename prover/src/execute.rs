@@ -124,11 +124,7 @@ fn load_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteE
     for (port, data) in program.inputs.iter().zip(inputs) {
         let value = &program.values[port.value as usize];
         if data.len() != value.len() {
-            return Err(ExecuteError::InputLength {
-                name: port.name.clone(),
-                expected: value.len(),
-                got: data.len(),
-            });
+            return Err(ExecuteError::InputLength { name: port.name.clone(), expected: value.len(), got: data.len() });
         }
         let (lo, hi) = (value.quantisation.lo(), value.quantisation.hi());
         if let Some(index) = data.iter().position(|v| !(lo..=hi).contains(v)) {

@@ -1,8 +1,9 @@
 //! Setup: the verification key and the proving key of a program.
 
 use p3_field::{PrimeCharacteristicRing, PrimeField64};
+use vinfer_circuits::codec::{DecodeError, Reader};
 use vinfer_circuits::field::F;
-use vinfer_circuits::lower::{LowerError, Lowered, lower};
+use vinfer_circuits::lower::{LowerError, Lowered, Widths, lower, lower_with};
 use vinfer_circuits::program::{self, Program, ProgramError, ProgramFileError};
 use vinfer_circuits::schedule::{Profile, Schedule};
 use vinfer_circuits::statement::{KeyError, VerifyingKey};
@@ -10,6 +11,7 @@ use vinfer_circuits::system::{Layout, System, domain_bits};
 use vinfer_verifier::PreparedKey;
 
 use crate::commit::{Committed, commit_base};
+use crate::merkle::MerkleTree;
 
 /// Why a program has no key.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -66,15 +68,15 @@ const MAGIC: &[u8; 8] = b"VINFERK1";
 /// # Errors
 /// [`SetupError`].
 pub fn setup(program: &Program) -> Result<(ProvingKey, Vec<u8>), SetupError> {
-    let key = ProvingKey::new(program.clone(), None)?;
+    program.validate()?;
+    let key = ProvingKey::new(program.clone(), lower(program)?, None)?;
     let vk = key.key.key().to_bytes();
     Ok((key, vk))
 }
 
 impl ProvingKey {
-    fn new(program: Program, committed: Option<Committed<F>>) -> Result<Self, SetupError> {
-        program.validate()?;
-        let mut lowered = lower(&program)?;
+    /// `program` is validated, `lowered` its lowering.
+    fn new(program: Program, mut lowered: Lowered, committed: Option<Committed<F>>) -> Result<Self, SetupError> {
         let system = &lowered.system;
         let mut constants = vec![F::ZERO; 1 << lowered.layout.constant_bits];
         let mut constant_columns = vec![Vec::new(); system.columns.len()];
@@ -108,23 +110,24 @@ impl ProvingKey {
         &self.lowered
     }
 
-    /// File bytes: magic, checksum, program, codeword and tree of the constants.
+    /// File bytes: magic, checksum of the rest, table widths, section lengths, program, tree, codeword.
     pub fn to_bytes(&self) -> Vec<u8> {
         let program = program::to_bytes(&self.program);
-        let tree = postcard::to_allocvec(&self.committed.tree).unwrap_or_default();
-        let mut body = Vec::with_capacity(program.len() + tree.len() + self.committed.codeword.len() * 8 + 24);
-        for len in [program.len(), tree.len(), self.committed.codeword.len()] {
-            body.extend_from_slice(&(len as u64).to_le_bytes());
-        }
-        body.extend_from_slice(&program);
-        body.extend_from_slice(&tree);
-        for v in &self.committed.codeword {
-            body.extend_from_slice(&v.as_canonical_u64().to_le_bytes());
-        }
-        let mut out = Vec::with_capacity(body.len() + 40);
+        let tree = self.committed.tree.to_bytes();
+        let mut out = Vec::with_capacity(program.len() + tree.len() + self.committed.codeword.len() * 8 + 66);
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(blake3::hash(&body).as_bytes());
-        out.extend_from_slice(&body);
+        out.extend_from_slice(&[0u8; 32]);
+        out.extend_from_slice(&[self.lowered.widths.limb, self.lowered.widths.clamp]);
+        for len in [program.len(), tree.len(), self.committed.codeword.len()] {
+            out.extend_from_slice(&(len as u64).to_le_bytes());
+        }
+        out.extend_from_slice(&program);
+        out.extend_from_slice(&tree);
+        for v in &self.committed.codeword {
+            out.extend_from_slice(&v.as_canonical_u64().to_le_bytes());
+        }
+        let checksum = *blake3::hash(&out[40..]).as_bytes();
+        out[8..40].copy_from_slice(&checksum);
         out
     }
 
@@ -138,20 +141,24 @@ impl ProvingKey {
         if blake3::hash(body).as_bytes() != checksum {
             return Err(ProvingKeyError::Damaged);
         }
-        let mut reader = vinfer_circuits::codec::Reader::new(body);
-        let mut sections = || -> Result<_, vinfer_circuits::codec::DecodeError> {
+        let mut reader = Reader::new(body);
+        let mut sections = || -> Result<_, DecodeError> {
+            let widths = reader.bytes(2)?;
             let (p, t, c) = (reader.u64()?, reader.u64()?, reader.u64()?);
-            let len = |n: u64| usize::try_from(n).map_err(|_| vinfer_circuits::codec::DecodeError::Truncated);
+            let len = |n: u64| usize::try_from(n).map_err(|_| DecodeError::Truncated);
             let program = reader.bytes(len(p)?)?;
             let tree = reader.bytes(len(t)?)?;
-            let codeword = reader.bytes(len(c.saturating_mul(8))?)?;
-            Ok((program, tree, codeword))
+            let codeword = reader.bytes(len(c.checked_mul(8).ok_or(DecodeError::Truncated)?)?)?;
+            reader.clone().finish()?;
+            Ok((widths, program, tree, codeword))
         };
-        let (program, tree, codeword) = sections().map_err(|_| ProvingKeyError::Damaged)?;
+        let (widths, program, tree, codeword) = sections().map_err(|_| ProvingKeyError::Damaged)?;
+        let widths = Widths { limb: widths[0], clamp: widths[1] };
         let program = program::from_bytes(program)?;
-        let tree = postcard::from_bytes(tree).map_err(|_| ProvingKeyError::Damaged)?;
+        let tree = MerkleTree::from_bytes(tree).ok_or(ProvingKeyError::Damaged)?;
         let codeword = codeword.as_chunks::<8>().0.iter().map(|b| F::from_u64(u64::from_le_bytes(*b))).collect();
-        let key = Self::new(program, Some(Committed { codeword, tree }))?;
+        let lowered = lower_with(&program, widths).map_err(SetupError::from)?;
+        let key = Self::new(program, lowered, Some(Committed { codeword, tree }))?;
         let rows = 1usize << key.key.schedule().constants.domain_bits();
         let cells = rows << key.key.schedule().constants.fold;
         if key.committed.codeword.len() != cells || key.committed.tree.rows() != rows {

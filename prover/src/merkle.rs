@@ -76,7 +76,7 @@ impl Cell for K {
 }
 
 /// All levels of a tree, leaves first.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone)]
 pub struct MerkleTree {
     levels: Vec<Vec<Digest>>,
 }
@@ -100,9 +100,10 @@ impl MerkleTree {
         let mut levels = vec![leaves];
         while let Some(below) = levels.last().filter(|l| l.len() > 1) {
             let mut above = vec![[0u8; 32]; below.len() / 2];
-            above.par_chunks_mut(LEAVES_PER_TASK).zip(below.par_chunks(2 * LEAVES_PER_TASK)).for_each(
-                |(digests, children)| hash_blocks::<64>(NODE_KEY, children.as_flattened(), digests),
-            );
+            above
+                .par_chunks_mut(LEAVES_PER_TASK)
+                .zip(below.par_chunks(2 * LEAVES_PER_TASK))
+                .for_each(|(digests, children)| hash_blocks::<64>(NODE_KEY, children.as_flattened(), digests));
             levels.push(above);
         }
         Self { levels }
@@ -111,6 +112,28 @@ impl MerkleTree {
     /// The root.
     pub fn root(&self) -> Digest {
         self.levels.last().and_then(|l| l.first()).copied().unwrap_or_default()
+    }
+
+    /// All digests, leaves first.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.levels.iter().flatten().flatten().copied().collect()
+    }
+
+    /// Reads the bytes of a tree, without recomputing it. `None` unless they are 2n - 1 digests, n a power of two.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (mut rest, tail) = bytes.as_chunks::<32>();
+        let mut width = rest.len().div_ceil(2);
+        if !tail.is_empty() || !width.is_power_of_two() || rest.len() != 2 * width - 1 {
+            return None;
+        }
+        let mut levels = Vec::new();
+        while width > 0 {
+            let (level, above) = rest.split_at(width);
+            levels.push(level.to_vec());
+            rest = above;
+            width /= 2;
+        }
+        Some(Self { levels })
     }
 
     /// Number of leaves.

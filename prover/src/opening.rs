@@ -9,9 +9,9 @@ use vinfer_circuits::schedule::{Oracle, Schedule};
 use vinfer_circuits::system::{Column, Home, Layout, System};
 use vinfer_circuits::transcript::Transcript;
 
+use crate::claim_sum::ClaimSum;
 use crate::commit::{Committed, commit_ext};
 use crate::contraction::fold;
-use crate::claim_sum::ClaimSum;
 use crate::merkle::{Cell, grind};
 
 /// One committed vector with its codeword.
@@ -158,10 +158,8 @@ fn query<T: Cell>(
     positions.dedup();
     let opened = committed.tree.open(&committed.codeword, 1 << oracle.fold, &positions);
     let g = F::two_adic_generator(oracle.domain_bits() as usize);
-    let queries = positions
-        .into_iter()
-        .map(|p| Query { offset, bits: oracle.bits - oracle.fold, y: g.exp_u64(p) })
-        .collect();
+    let queries =
+        positions.into_iter().map(|p| Query { offset, bits: oracle.bits - oracle.fold, y: g.exp_u64(p) }).collect();
     (opened, queries)
 }
 

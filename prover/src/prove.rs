@@ -180,10 +180,15 @@ fn suffix(point: &[K], bits: u32) -> &[K] {
 fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Layer {
     let system = &key.lowered.system;
     let layout = &key.lowered.layout;
-    let mut leaves =
-        Layer { numerators: vec![K::ZERO; layout.leaf_len as usize], denominators: vec![K::ONE; layout.leaf_len as usize] };
+    let mut leaves = Layer {
+        numerators: vec![K::ZERO; layout.leaf_len as usize],
+        denominators: vec![K::ONE; layout.leaf_len as usize],
+    };
     let mut sources: Vec<Option<Vec<Vec<F>>>> = vec![None; system.instances.len()];
-    let mut write = |segment: &vinfer_circuits::system::LeafSegment, table: u64, tuple: &[Vec<F>], numerators: &dyn Fn(usize) -> F| {
+    let mut write = |segment: &vinfer_circuits::system::LeafSegment,
+                     table: u64,
+                     tuple: &[Vec<F>],
+                     numerators: &dyn Fn(usize) -> F| {
         let base = alpha + beta * F::from_u64(table + 1);
         let mut powers = vec![K::ONE];
         let mut power = beta.square();
@@ -240,9 +245,7 @@ fn table_tuples(key: &ProvingKey, rows: &TableRows) -> Vec<Vec<F>> {
                 signed(*bits).map(|w| from_i64(w.clamp(lo, hi))).collect(),
             ]
         }
-        TableRows::Columns { columns } => {
-            columns.iter().map(|&c| key.constant_columns[c as usize].clone()).collect()
-        }
+        TableRows::Columns { columns } => columns.iter().map(|&c| key.constant_columns[c as usize].clone()).collect(),
     }
 }
 

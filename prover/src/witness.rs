@@ -24,11 +24,7 @@ pub struct Witness {
 /// Signed integer of a small field element.
 fn to_i64(v: F) -> i64 {
     let v = v.as_canonical_u64();
-    if v > vinfer_circuits::field::MODULUS / 2 {
-        -((vinfer_circuits::field::MODULUS - v) as i64)
-    } else {
-        v as i64
-    }
+    if v > vinfer_circuits::field::MODULUS / 2 { -((vinfer_circuits::field::MODULUS - v) as i64) } else { v as i64 }
 }
 
 /// Permutes logical row-major data into the order of a column: `order` lists the column axes in logical order.
@@ -96,11 +92,8 @@ impl Witness {
             _ => None,
         });
         let Some((column, order)) = output else { return };
-        let accumulators = to_column_order(
-            &execution.accumulators[step.op],
-            &system.columns[column as usize].dims,
-            order,
-        );
+        let accumulators =
+            to_column_order(&execution.accumulators[step.op], &system.columns[column as usize].dims, order);
         let biases: &[i64] = if let Op::Contract(c) = op { &c.bias } else { &[] };
         let positions = if step.channels.is_empty() {
             accumulators.len()
@@ -197,9 +190,7 @@ impl Witness {
             .iter()
             .enumerate()
             .map(|(index, source)| match source {
-                Source::Column { column, maps } => {
-                    column_values(system, inst, *column, maps, self.cells(key, *column))
-                }
+                Source::Column { column, maps } => column_values(system, inst, *column, maps, self.cells(key, *column)),
                 Source::Contraction { .. } => {
                     let values = self.contractions[instance].iter().find(|(s, _)| *s as usize == index);
                     values.map_or_else(|| vec![F::ZERO; domain_len(&inst.dims) as usize], |(_, v)| pad(&inst.dims, v))
@@ -292,10 +283,7 @@ fn column_values(system: &System, instance: &Instance, column: u32, maps: &[Axis
     }
     let mut bases: Vec<Option<usize>> = vec![Some(0)];
     for axis in &offsets {
-        bases = bases
-            .iter()
-            .flat_map(|&base| axis.iter().map(move |o| Some(base? + (*o)?)))
-            .collect();
+        bases = bases.iter().flat_map(|&base| axis.iter().map(move |o| Some(base? + (*o)?))).collect();
     }
     let value = |base: Option<usize>| match base {
         None => F::ZERO,

@@ -23,6 +23,9 @@ pub enum RejectReason {
         /// Port index, inputs first.
         port: usize,
     },
+    /// The counts of the proof or the statement are not those of the key, or the statement names another key.
+    #[error("the proof does not have the shape that the key fixes")]
+    Shape,
     /// The caller expects another input.
     #[error("the proof speaks of another input than the expected one")]
     InputMismatch,

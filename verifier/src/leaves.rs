@@ -131,8 +131,7 @@ pub(crate) fn verify<C: Context>(
                 (mass.clone(), u64::from(argument.table), mass, tuple)
             }
             LeafOwner::Table { table } => {
-                let (Some(t), Some((tuple, multiplicity))) = (system.tables.get(table), table_values.get(table))
-                else {
+                let (Some(t), Some((tuple, multiplicity))) = (system.tables.get(table), table_values.get(table)) else {
                     continue;
                 };
                 let mass = below(ctx, own, system.table_rows(&t.rows));

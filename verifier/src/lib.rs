@@ -34,8 +34,8 @@ mod transcript;
 use alloc::vec::Vec;
 
 pub use error::{OracleId, RejectReason, VerifyError};
-pub use vinfer_circuits::statement::{KeyError, VerifyingKey};
 pub use transcript::seed_transcript;
+pub use vinfer_circuits::statement::{KeyError, VerifyingKey};
 
 use context::{Context, NativeContext};
 use vinfer_circuits::codec::Reader;
@@ -97,11 +97,13 @@ impl PreparedKey {
         Self::new(VerifyingKey::from_bytes(bytes)?)
     }
 
-    /// Prepares a decoded and validated key.
+    /// Prepares a key.
     ///
     /// # Errors
-    /// [`KeyError::Security`] when the parameters miss the profile's provable bits.
+    /// [`KeyError::System`] for an invalid system, [`KeyError::Security`] when the parameters miss the profile's provable
+    /// bits.
     pub fn new(key: VerifyingKey) -> Result<Self, KeyError> {
+        key.system.validate()?;
         let layout = Layout::new(&key.system);
         let schedule = Schedule::new(key.profile, layout.witness_bits, layout.constant_bits);
         let budget = Budget::new(key.profile, &key.system, &layout, &schedule);
@@ -217,6 +219,14 @@ impl PreparedKey {
     /// The first check that fails.
     pub fn verify_proof(&self, statement: &Statement, proof: &Proof) -> Result<[u8; 32], RejectReason> {
         let system = &self.key.system;
+        // 0. Every count is fixed by the key, whoever built the proof.
+        if !proof.has_shape(&self.shape)
+            || statement.key_digest != self.digest
+            || statement.inputs.len() != system.inputs.len()
+            || statement.outputs.len() != system.outputs.len()
+        {
+            return Err(RejectReason::Shape);
+        }
         // 1. Public tensors are in range and consistent.
         let public = public::bind(system, statement)?;
         // 2. Everything fixed so far enters the transcript before the first challenge.
@@ -233,13 +243,8 @@ impl PreparedKey {
         let obligations = leaves::verify(&ctx, system, &self.layout, &fingerprint, &leaf_claims, &values)?;
         // 5. Contractions, down to columns.
         let mut claims: Vec<EvaluationClaim<K>> = obligations.claims;
-        let more = contractions::verify(
-            &mut ctx,
-            system,
-            &leaf_claims.point,
-            &obligations.contractions,
-            &proof.contractions,
-        )?;
+        let more =
+            contractions::verify(&mut ctx, system, &leaf_claims.point, &obligations.contractions, &proof.contractions)?;
         claims.extend(more);
         // 6. Claims on public columns are checked directly, all others by the opening.
         let mut committed = Vec::with_capacity(claims.len());

@@ -256,4 +256,3 @@ fn open<'p, T>(
 fn domain_point(oracle: &Oracle, position: u64) -> F {
     F::two_adic_generator(usize::try_from(oracle.domain_bits()).unwrap_or(0)).exp_u64(position)
 }
-

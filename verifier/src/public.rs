@@ -47,10 +47,8 @@ fn column_cells(system: &System, port: &PublicPort, raw: &[u8]) -> Option<Vec<i3
     let mut offsets = vec![0usize];
     for (&d, &s) in dims.iter().zip(&strides) {
         let size = usize::try_from(d).ok()?;
-        offsets = offsets
-            .iter()
-            .flat_map(|&base| (0..size).map(move |i| base.saturating_add(i.saturating_mul(s))))
-            .collect();
+        offsets =
+            offsets.iter().flat_map(|&base| (0..size).map(move |i| base.saturating_add(i.saturating_mul(s)))).collect();
     }
     offsets.into_iter().map(|at| raw.get(at).map(|&b| centred_value(b, port))).collect()
 }
@@ -67,8 +65,7 @@ pub(crate) fn check<C: Context>(
     let id = usize::try_from(claim.functional.column).map_err(|_| reason)?;
     let dims = system.columns.get(id).map_or(&[][..], |c| &c.dims);
     let axes = claim.functional.dense_axes(ctx, dims);
-    let mut current: Vec<C::Element> =
-        cells.iter().map(|&v| ctx.constant(K::from(from_i64(i64::from(v))))).collect();
+    let mut current: Vec<C::Element> = cells.iter().map(|&v| ctx.constant(K::from(from_i64(i64::from(v))))).collect();
     for weights in axes.iter().rev() {
         current = current
             .chunks(weights.len().max(1))

@@ -40,7 +40,11 @@ impl Lowering<'_> {
         let mut atoms: Vec<Vec<u32>> = vec![Vec::new(); output.shape.len()];
         atoms[channel] = self.atoms(op.output, channel);
         for axis in (0..output.shape.len()).filter(|&a| a != channel) {
-            let window = op.windows.iter().find(|w| w.axis as usize == axis).filter(|w| !is_trivial(w));
+            let window = op
+                .windows
+                .iter()
+                .find(|w| w.axis as usize == axis)
+                .filter(|w| !is_trivial(w, input.shape[axis], output.shape[axis]));
             match window {
                 None => {
                     let sizes = self.carried(op.output, axis, &view, axis)?;
@@ -137,7 +141,7 @@ impl Lowering<'_> {
     }
 }
 
-/// A window that only carries its axis through.
-fn is_trivial(w: &Window) -> bool {
-    w.kernel == 1 && w.stride == 1 && w.pad_begin == 0
+/// A window that only carries its axis through. End padding or cropping shows in the lengths.
+fn is_trivial(w: &Window, input: u32, output: u32) -> bool {
+    w.kernel == 1 && w.stride == 1 && w.pad_begin == 0 && input == output
 }

@@ -72,7 +72,8 @@ impl Lowering<'_> {
             maps[view.axes[axis][0] as usize] =
                 AxisMap::Strided { axis: domain_axis, stride: window.stride, offset: offset as i32 };
             let source = Source::Column { column: view.column, maps };
-            let outside = Source::OutsideWindow { axis: domain_axis, stride: window.stride, offset: offset as i32, size };
+            let outside =
+                Source::OutsideWindow { axis: domain_axis, stride: window.stride, offset: offset as i32, size };
             (source, outside)
         };
         let taps: Vec<u32> = if window.kernel == 1 { vec![0, 0] } else { (0..window.kernel).collect() };

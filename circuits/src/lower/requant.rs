@@ -18,7 +18,7 @@ use super::constants::{coefficient, expr, scaled, single};
 use super::{Lowering, Step, same_maps, signed_bits};
 use crate::field::from_i64;
 use crate::ops::Requant;
-use crate::system::{AxisMap, ColumnId, Contraction, ContractMap, Expr, Home, IndexList, Source};
+use crate::system::{AxisMap, ColumnId, ContractMap, Contraction, Expr, Home, IndexList, Source};
 
 /// Constants of a block's channels, in block order, brought to the block's common exponent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,10 @@ struct Sorted {
     table: Vec<u32>,
 }
 
+/// log2 of `program::MAX_PRODUCT`.
 const MAX_BITS: u32 = 61;
+/// Most rows of one threshold table.
+const MAX_TABLE_ROWS: usize = 1 << 22;
 
 impl Lowering<'_> {
     /// Emits all blocks; returns the multiplier of each channel (1 for TABLE channels).
@@ -182,8 +185,7 @@ impl Lowering<'_> {
             return Part::Constant(values.first().copied().unwrap_or(0));
         }
         let values = values.to_vec();
-        let column =
-            self.new_constant(vec![values.len() as u32], || values.into_iter().map(from_i64).collect());
+        let column = self.new_constant(vec![values.len() as u32], || values.into_iter().map(from_i64).collect());
         Part::Source(self.add_source(block.instance, Source::Column { column, maps: vec![AxisMap::Same { axis: 0 }] }))
     }
 
@@ -415,6 +417,11 @@ impl Lowering<'_> {
             let mut own = Vec::new();
             let mut at = min;
             while at <= max {
+                if rows[0].len() > MAX_TABLE_ROWS {
+                    // Too many for any proof; other widths, or none, will do.
+                    self.infeasible = true;
+                    return;
+                }
                 let y = acc.requant[ch as usize].apply(at, acc.range.0, acc.range.1);
                 let end = interval_end(&acc.requant[ch as usize], at, max, acc.range).min(at + width);
                 own.push(at);
@@ -426,7 +433,6 @@ impl Lowering<'_> {
             own.push(max + 1);
             starts.push(own);
         }
-        self.infeasible |= rows[0].len() > 1 << 22;
         let bias: Vec<i64> = channels.iter().map(|&ch| acc.bias[ch as usize]).collect();
         let block = self.open_block(acc, &channels, 1);
         let bias = self.channel_constant(&block, acc, &bias);

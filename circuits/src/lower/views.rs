@@ -97,7 +97,7 @@ impl Lowering<'_> {
         let size = self.column_dims(column)[axis as usize];
         let origin = self.column_atoms.get(&column).and_then(|o| o.get(axis as usize).copied().flatten());
         match origin {
-            Some((value, axis, atom)) if outer > 1 && outer < size && size % outer == 0 => {
+            Some((value, axis, atom)) if outer > 1 && outer < size && size.is_multiple_of(outer) => {
                 Signal::Split { value, axis, atom, outer }
             }
             _ => Signal::Fail(self.reshape_error(value)),

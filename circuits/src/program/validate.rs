@@ -38,6 +38,10 @@ pub enum ProgramError {
     },
 }
 
+/// Bound on `|acc| * multiplier + |offset|`, and on every product of the relations: far below p / 2, so that equality in
+/// the field is equality in the integers.
+pub const MAX_PRODUCT: u128 = 1 << 61;
+
 /// Most elements one tensor may hold.
 const MAX_ELEMENTS: u64 = 1 << 28;
 
@@ -51,7 +55,7 @@ impl Program {
             let count = value.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)));
             let q = &value.quantisation;
             let ok = value.shape.len() <= 8
-                && count.is_some_and(|n| n >= 1 && n <= MAX_ELEMENTS)
+                && count.is_some_and(|n| (1..=MAX_ELEMENTS).contains(&n))
                 && (q.int_type.min()..=q.int_type.max()).contains(&q.zero_point)
                 && q.scale().is_finite()
                 && q.scale() > 0.0;
@@ -110,8 +114,8 @@ impl Program {
                     return Err(bad("contraction: groups do not divide the channels"));
                 }
                 check_windows(&c.windows, &input.shape, &out.shape, Some(channel)).map_err(bad)?;
-                let per_row = u64::from(in_channels / c.groups)
-                    * c.windows.iter().map(|w| u64::from(w.kernel)).product::<u64>();
+                let per_row =
+                    u64::from(in_channels / c.groups) * c.windows.iter().map(|w| u64::from(w.kernel)).product::<u64>();
                 if out.shape[channel] != c.out_channels
                     || c.weights.len() as u64 != per_row * u64::from(c.out_channels)
                     || c.bias.len() != c.out_channels as usize
@@ -134,7 +138,11 @@ impl Program {
             }
             Op::Sum(s) => {
                 let input = self.value(s.input)?;
-                if input.shape.len() != out.shape.len() || s.axes.iter().any(|&a| a as usize >= input.shape.len()) {
+                let distinct: BTreeSet<u8> = s.axes.iter().copied().collect();
+                if input.shape.len() != out.shape.len()
+                    || distinct.len() != s.axes.len()
+                    || s.axes.iter().any(|&a| a as usize >= input.shape.len())
+                {
                     return Err(bad("sum: axes do not fit"));
                 }
                 for (axis, (&i, &o)) in input.shape.iter().zip(&out.shape).enumerate() {
@@ -182,7 +190,7 @@ impl Program {
                         let bound = multiplier_a.unsigned_abs() as u128 * 255
                             + multiplier_b.unsigned_abs() as u128 * 255
                             + offset.unsigned_abs() as u128;
-                        if *shift > 44 || bound >= 1 << 62 {
+                        if *shift > 44 || bound >= MAX_PRODUCT {
                             return Err(bad("add: constants too large"));
                         }
                     }
@@ -268,9 +276,15 @@ fn check_windows(
         }
         previous = Some(w.axis);
         let small = |v: u32| (1..=1 << 16).contains(&v);
-        if !small(w.kernel) || !small(w.stride) || !small(w.dilation) || w.pad_begin > 1 << 16 {
+        let extent = u64::from(w.kernel) * u64::from(w.dilation);
+        if !small(w.kernel) || !small(w.stride) || !small(w.dilation) || w.pad_begin > 1 << 16 || extent > 1 << 24 {
             return Err("windows: kernel, stride, dilation or padding out of range");
         }
+    }
+    // Partial sums over the taps of one channel stay inside i32: 2^15 * 255 * 255 < 2^31.
+    let taps = windows.iter().try_fold(1u64, |n, w| n.checked_mul(u64::from(w.kernel)));
+    if taps.is_none_or(|n| n > 1 << 15) {
+        return Err("windows: more than 2^15 taps");
     }
     for axis in 0..input.len() {
         let windowed = windows.iter().any(|w| w.axis as usize == axis);
@@ -286,7 +300,7 @@ fn check_requant(requant: &Requant, min: i64, max: i64, out: &super::Value) -> R
     match requant {
         Requant::Line { multiplier, offset, shift } => {
             let bound = reach * u128::from(multiplier.unsigned_abs()) + u128::from(offset.unsigned_abs());
-            if *multiplier < 0 || *shift > 44 || bound >= 1 << 62 {
+            if *multiplier < 0 || *shift > 44 || bound >= MAX_PRODUCT {
                 return Err("LINE constants out of range");
             }
         }
@@ -295,7 +309,7 @@ fn check_requant(requant: &Requant, min: i64, max: i64, out: &super::Value) -> R
             let grain = 1i64 << shift.saturating_sub(Requant::PARITY_DELTA_BITS).min(62);
             if *multiplier < 0
                 || *shift > 44
-                || bound >= 1 << 62
+                || bound >= MAX_PRODUCT
                 || odd_delta.unsigned_abs() >= 1u64 << shift
                 || odd_delta % grain != 0
             {

@@ -63,6 +63,9 @@ struct Packer {
     holes: Vec<(u64, u64)>,
 }
 
+/// Holes remembered; the oldest is forgotten first.
+const MAX_HOLES: usize = 64;
+
 impl Packer {
     const fn new() -> Self {
         Self { end: 0, holes: Vec::new() }
@@ -87,6 +90,9 @@ impl Packer {
         if self.end < at {
             self.holes.push((self.end, at));
         }
+        if self.holes.len() > MAX_HOLES {
+            self.holes.remove(0);
+        }
         self.end = at + len;
         at
     }
@@ -99,9 +105,12 @@ impl Layout {
         let mut place_home = |home: Home| {
             let mut order: Vec<usize> =
                 (0..system.columns.len()).filter(|&c| system.columns.get(c).is_some_and(|c| c.home == home)).collect();
-            order.sort_by_key(|&c| system.columns.get(c).map_or((0, 0), |col| {
-                (u64::MAX - u64::from(col.bits()), u64::MAX - col.padded_cells())
-            }));
+            order.sort_by_key(|&c| {
+                system
+                    .columns
+                    .get(c)
+                    .map_or((0, 0), |col| (u64::MAX - u64::from(col.bits()), u64::MAX - col.padded_cells()))
+            });
             let mut packer = Packer::new();
             for c in order {
                 if let (Some(column), Some(offset)) = (system.columns.get(c), offsets.get_mut(c)) {

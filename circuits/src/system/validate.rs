@@ -1,6 +1,8 @@
 //! What makes a [`System`] well formed: every index in range, every size bounded, every shape consistent. A verifier
 //! runs this once per key, so that nothing later can go out of bounds.
 
+use alloc::collections::BTreeSet;
+
 use super::{AxisMap, ContractMap, Home, IndexList, PublicPort, Source, System, TableRows, domain_bits, domain_len};
 use crate::field::MODULUS;
 
@@ -19,7 +21,11 @@ pub struct SystemError {
 /// Largest index width of one column, domain or commitment.
 const MAX_BITS: u32 = 30;
 /// Most objects of one kind.
-const MAX_OBJECTS: usize = 1 << 20;
+const MAX_OBJECTS: usize = 1 << 16;
+/// Most ports.
+const MAX_PORTS: usize = 1 << 10;
+/// Most steps a verifier takes for the weights of all functionals: an upper bound on its time and memory.
+const MAX_WORK: u64 = 1 << 24;
 
 type Check = Result<(), &'static str>;
 
@@ -36,6 +42,7 @@ impl System {
         let counts = [self.columns.len(), self.instances.len(), self.tables.len(), self.contractions.len()];
         let name = |part, index| move |rule| SystemError { part, index, rule };
         ensure(counts.iter().all(|&n| n <= MAX_OBJECTS), "too many objects").map_err(name("system", 0))?;
+        ensure(self.inputs.len() + self.outputs.len() <= MAX_PORTS, "too many ports").map_err(name("system", 0))?;
         let (mut cells, mut lookups) = (0u64, 0u64);
         for (index, column) in self.columns.iter().enumerate() {
             ensure(sizes_ok(&column.dims), "column dimensions").map_err(name("column", index))?;
@@ -50,7 +57,12 @@ impl System {
             let leaves = (1u64 << domain_bits(&instance.dims)).saturating_mul(instance.lookups.len() as u64);
             lookups = lookups.saturating_add(leaves);
         }
+        ensure(self.functional_work() <= MAX_WORK, "too much work for a verifier").map_err(name("system", 0))?;
+        self.check_contractions_used().map_err(name("system", 0))?;
+        let mut multiplicities = BTreeSet::new();
         for (index, table) in self.tables.iter().enumerate() {
+            ensure(multiplicities.insert(table.multiplicity), "multiplicity column shared by two tables")
+                .map_err(name("table", index))?;
             self.check_table(index).map_err(name("table", index))?;
             lookups = lookups.saturating_add(self.table_rows(&table.rows).next_power_of_two());
         }
@@ -230,9 +242,69 @@ impl System {
         };
         ensure(rows <= 24, "table too wide")?;
         let dims = self.column_dims(table.multiplicity, Some(Home::Witness))?;
-        ensure(dims.len() == 1 && domain_len(dims) == self.table_rows(&table.rows), "multiplicity shape")?;
-        let shared = self.tables.iter().take(index).any(|t| t.multiplicity == table.multiplicity);
-        ensure(!shared, "multiplicity column shared by two tables")
+        ensure(dims.len() == 1 && domain_len(dims) == self.table_rows(&table.rows), "multiplicity shape")
+    }
+
+    /// Steps for building and evaluating all weights that are not in closed form.
+    fn functional_work(&self) -> u64 {
+        let mut work = 0u64;
+        let mut add = |n: u64| work = work.saturating_add(n);
+        for instance in &self.instances {
+            for source in &instance.sources {
+                add(1);
+                match source {
+                    Source::Column { column, maps } => {
+                        let dims = self.columns.get(*column as usize).map_or(&[][..], |c| &c.dims);
+                        let mut at = 0usize;
+                        for map in maps {
+                            let (span, axis) = match map {
+                                AxisMap::Gather { axis, span, .. } => (*span as usize, Some(*axis)),
+                                AxisMap::Strided { axis, .. } => (1, Some(*axis)),
+                                AxisMap::Same { .. } | AxisMap::Sum => (1, None),
+                            };
+                            if let Some(axis) = axis {
+                                add(dims.iter().skip(at).take(span).map(|&d| u64::from(d)).product());
+                                add(instance.dims.get(axis as usize).map_or(0, |&d| u64::from(d)));
+                            }
+                            at += span;
+                        }
+                    }
+                    Source::Contraction { rows, .. } => add(rows.len() as u64),
+                    Source::OutsideWindow { axis, .. } => {
+                        add(instance.dims.get(*axis as usize).map_or(0, |&d| u64::from(d)));
+                    }
+                }
+            }
+        }
+        for c in &self.contractions {
+            add(self.rows_of(c).unwrap_or(0));
+            let input = self.columns.get(c.input as usize).map_or(&[][..], |c| &c.dims);
+            for (&size, map) in input.iter().zip(&c.maps) {
+                match map {
+                    ContractMap::Window { axis, tap_axis, .. } => {
+                        let outs = c.positions.get(*axis as usize).map_or(0, |&d| u64::from(d));
+                        let taps = c.summed.get(*tap_axis as usize).map_or(0, |&d| u64::from(d));
+                        add(outs.saturating_mul(taps).saturating_add(u64::from(size)));
+                    }
+                    ContractMap::Grouped { .. } => add(u64::from(size)),
+                    ContractMap::Summed { .. } | ContractMap::Position { .. } => {}
+                }
+            }
+        }
+        work
+    }
+
+    /// A contraction that no source reads would carry free claims.
+    fn check_contractions_used(&self) -> Check {
+        let mut used = alloc::vec![false; self.contractions.len()];
+        for source in self.instances.iter().flat_map(|i| &i.sources) {
+            if let Source::Contraction { contraction, .. } = source
+                && let Some(u) = used.get_mut(*contraction as usize)
+            {
+                *u = true;
+            }
+        }
+        ensure(used.iter().all(|&u| u), "unused contraction")
     }
 
     fn check_port(&self, port: &PublicPort) -> Check {
@@ -254,18 +326,14 @@ impl System {
 
     /// Every public column is bound to the statement by a port.
     fn check_public_columns(&self) -> Check {
-        for (id, column) in self.columns.iter().enumerate() {
-            if column.home == Home::Public {
-                let bound = self.inputs.iter().chain(&self.outputs).any(|p| p.column as usize == id);
-                ensure(bound, "public column without port")?;
-            }
-        }
-        Ok(())
+        let bound: BTreeSet<u32> = self.inputs.iter().chain(&self.outputs).map(|p| p.column).collect();
+        let public = self.columns.iter().enumerate().filter(|(_, c)| c.home == Home::Public);
+        ensure(public.into_iter().all(|(id, _)| bound.contains(&(id as u32))), "public column without port")
     }
 }
 
 fn sizes_ok(dims: &[u32]) -> bool {
-    dims.len() <= 16 && dims.iter().all(|&d| d >= 1 && d <= 1 << 28) && domain_bits(dims) <= MAX_BITS
+    dims.len() <= 16 && dims.iter().all(|d| (1..=1 << 28).contains(d)) && domain_bits(dims) <= MAX_BITS
 }
 
 fn list_below(list: &IndexList, bound: u64) -> bool {

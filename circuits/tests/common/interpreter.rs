@@ -3,9 +3,7 @@
 
 use p3_field::{PrimeCharacteristicRing, PrimeField64};
 use vinfer_circuits::field::{F, MODULUS, from_i64};
-use vinfer_circuits::system::{
-    AxisMap, ContractMap, Contraction, Expr, Instance, Source, System, TableRows,
-};
+use vinfer_circuits::system::{AxisMap, ContractMap, Contraction, Expr, Instance, Source, System, TableRows};
 
 /// Cells of every column, row-major over real indices.
 pub(crate) type Columns = Vec<Vec<F>>;
@@ -64,7 +62,9 @@ pub(crate) fn source(system: &System, columns: &Columns, inst: &Instance, source
                     AxisMap::Sum => {
                         partial = partial
                             .iter()
-                            .flat_map(|p| (0..dims[at]).map(move |i| p.iter().copied().chain([i]).collect::<Vec<u32>>()))
+                            .flat_map(|p| {
+                                (0..dims[at]).map(move |i| p.iter().copied().chain([i]).collect::<Vec<u32>>())
+                            })
                             .collect();
                     }
                 }
@@ -144,9 +144,7 @@ pub(crate) fn contains(columns: &Columns, rows: &TableRows, tuple: &[F]) -> bool
         TableRows::ParityClamp { bits, lo, hi } => {
             let w = signed(tuple[0]);
             let y = w.clamp((*lo).into(), (*hi).into());
-            (-half(*bits)..half(*bits)).contains(&w)
-                && tuple[1] == from_i64(w.rem_euclid(2))
-                && tuple[2] == from_i64(y)
+            (-half(*bits)..half(*bits)).contains(&w) && tuple[1] == from_i64(w.rem_euclid(2)) && tuple[2] == from_i64(y)
         }
         TableRows::Columns { columns: table } => {
             let cells: Vec<&Vec<F>> = table.iter().map(|&c| &columns[c as usize]).collect();
@@ -161,12 +159,12 @@ pub(crate) fn rows(columns: &Columns, rows: &TableRows) -> Vec<Vec<F>> {
     let clamp = |v: i64, lo: i32, hi: i32| from_i64(v.clamp(lo.into(), hi.into()));
     match rows {
         TableRows::Range { bits } => (0..1u64 << bits).map(|v| vec![F::from_u64(v)]).collect(),
-        TableRows::Clamp { bits, fraction_bits, lo, hi } => signed(*bits)
-            .map(|v| vec![from_i64(v), clamp(v.div_euclid(1 << fraction_bits), *lo, *hi)])
-            .collect(),
-        TableRows::ParityClamp { bits, lo, hi } => signed(*bits)
-            .map(|w| vec![from_i64(w), from_i64(w.rem_euclid(2)), clamp(w, *lo, *hi)])
-            .collect(),
+        TableRows::Clamp { bits, fraction_bits, lo, hi } => {
+            signed(*bits).map(|v| vec![from_i64(v), clamp(v.div_euclid(1 << fraction_bits), *lo, *hi)]).collect()
+        }
+        TableRows::ParityClamp { bits, lo, hi } => {
+            signed(*bits).map(|w| vec![from_i64(w), from_i64(w.rem_euclid(2)), clamp(w, *lo, *hi)]).collect()
+        }
         TableRows::Columns { columns: table } => (0..columns[table[0] as usize].len())
             .map(|row| table.iter().map(|&c| columns[c as usize][row]).collect())
             .collect(),

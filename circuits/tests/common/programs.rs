@@ -128,12 +128,8 @@ impl Builder {
         let mut shape = self.program.values[input as usize].shape.clone();
         axes.iter().for_each(|&a| shape[a as usize] = 1);
         let output = self.hidden(&shape);
-        let mut op = Sum {
-            input,
-            output,
-            axes: axes.to_vec(),
-            requant: Requant::Line { multiplier: 0, offset: 0, shift: 0 },
-        };
+        let mut op =
+            Sum { input, output, axes: axes.to_vec(), requant: Requant::Line { multiplier: 0, offset: 0, shift: 0 } };
         let range = op.reachable(&self.program.values[input as usize]);
         op.requant = self.requant(form, range, output);
         self.program.ops.push(Op::Sum(op));
@@ -143,7 +139,8 @@ impl Builder {
     fn add(&mut self, a: u32, b: AddOperand, form: Form) -> u32 {
         let shape = self.program.values[a as usize].shape.clone();
         let output = self.hidden(&shape);
-        let (a_q, q) = (self.program.values[a as usize].quantisation, self.program.values[output as usize].quantisation);
+        let (a_q, q) =
+            (self.program.values[a as usize].quantisation, self.program.values[output as usize].quantisation);
         let b_range = match &b {
             AddOperand::Value(b) => {
                 let q = self.program.values[*b as usize].quantisation;
@@ -153,9 +150,7 @@ impl Builder {
         };
         let form = if form == Form::Table {
             let rows = (a_q.hi() - a_q.lo() + 1) * (b_range.1 - b_range.0 + 1);
-            AddForm::Table {
-                table: (0..rows).map(|_| self.rng.range(q.lo().into(), q.hi().into()) as i16).collect(),
-            }
+            AddForm::Table { table: (0..rows).map(|_| self.rng.range(q.lo().into(), q.hi().into()) as i16).collect() }
         } else {
             let shift = self.rng.range(14, 30) as u8;
             AddForm::Line {

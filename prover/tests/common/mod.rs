@@ -1,7 +1,7 @@
 //! Models, inputs and honest proofs shared by the tests.
 #![allow(dead_code, clippy::unwrap_used)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use vinfer_circuits::boundary::quantise;
 use vinfer_circuits::program::Program;
@@ -20,17 +20,29 @@ pub(crate) fn program(name: &str) -> Program {
 
 /// Centred inputs of one sample.
 pub(crate) fn inputs(name: &str, program: &Program, sample: usize) -> Vec<Vec<i32>> {
-    let mut npz = npyz::npz::NpzArchive::open(model_dir(name).join("inputs.npz")).unwrap();
+    inputs_from(&model_dir(name), program, sample)
+}
+
+/// Centred inputs of one sample of `inputs.npz` in a directory.
+pub(crate) fn inputs_from(directory: &Path, program: &Program, sample: usize) -> Vec<Vec<i32>> {
+    let mut npz = npyz::npz::NpzArchive::open(directory.join("inputs.npz")).unwrap();
     program
         .inputs
         .iter()
         .map(|port| {
             let value = &program.values[port.value as usize];
-            let data: Vec<f32> = npz.by_name(&port.name).unwrap().unwrap().into_vec().unwrap();
-            data[sample * value.len()..(sample + 1) * value.len()]
-                .iter()
-                .map(|&x| quantise(x, &value.quantisation).unwrap())
-                .collect()
+            let q = &value.quantisation;
+            let array = npz.by_name(&port.name).unwrap().unwrap();
+            let range = sample * value.len()..(sample + 1) * value.len();
+            match array.dtype().descr() {
+                d if d.contains("f4") => {
+                    array.into_vec::<f32>().unwrap()[range].iter().map(|&x| quantise(x, q).unwrap()).collect()
+                }
+                d if d.contains("u1") => {
+                    array.into_vec::<u8>().unwrap()[range].iter().map(|&x| i32::from(x) - q.zero_point).collect()
+                }
+                _ => array.into_vec::<i8>().unwrap()[range].iter().map(|&x| i32::from(x) - q.zero_point).collect(),
+            }
         })
         .collect()
 }
