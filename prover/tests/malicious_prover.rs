@@ -31,7 +31,13 @@ struct Tally {
 
 impl Tally {
     /// Proves a changed witness and expects a refusal.
-    fn attack(&mut self, what: &str, honest: &Honest, statement: &Statement, witness: &Witness) -> Option<RejectReason> {
+    fn attack(
+        &mut self,
+        what: &str,
+        honest: &Honest,
+        statement: &Statement,
+        witness: &Witness,
+    ) -> Option<RejectReason> {
         self.proofs += 1;
         match honest.judge(statement, witness) {
             Ok(_) => {
@@ -188,11 +194,7 @@ fn with(witness: &Witness, column: u32, at: usize, value: F) -> Witness {
 fn store_total(witness: &mut Witness, limbs: &[u32], bits: u8, at: usize, total: F) {
     let mut rest = total;
     for (i, &limb) in limbs.iter().enumerate() {
-        let value = if i + 1 == limbs.len() {
-            rest
-        } else {
-            F::from_u64(rest.as_canonical_u64() & ((1 << bits) - 1))
-        };
+        let value = if i + 1 == limbs.len() { rest } else { F::from_u64(rest.as_canonical_u64() & ((1 << bits) - 1)) };
         witness.columns[limb as usize][at] = value;
         rest = (rest - value) * F::from_u64(1 << bits).inverse();
     }
