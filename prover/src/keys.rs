@@ -1,7 +1,8 @@
 //! Setup: the verification key and the proving key of a program.
 
+use std::io::{self, Read, Write};
+
 use p3_field::{PrimeCharacteristicRing, PrimeField64};
-use vinfer_circuits::codec::{DecodeError, Reader};
 use vinfer_circuits::field::F;
 use vinfer_circuits::lower::{LowerError, Lowered, Widths, lower, lower_with};
 use vinfer_circuits::program::{self, Program, ProgramError, ProgramFileError};
@@ -33,6 +34,9 @@ pub enum ProvingKeyError {
     /// Foreign file or version.
     #[error("not a vinfer proving key; run `vinfer setup`")]
     Magic,
+    /// The file cannot be read.
+    #[error("proving key cannot be read: {0}")]
+    Read(io::ErrorKind),
     /// Truncated or damaged.
     #[error("proving key is truncated or damaged; run `vinfer setup` again")]
     Damaged,
@@ -62,6 +66,8 @@ pub struct ProvingKey {
 }
 
 const MAGIC: &[u8; 8] = b"VINFERK1";
+/// Cells per read or write.
+const BLOCK: usize = 1 << 16;
 
 /// Derives the keys of a program. Deterministic.
 ///
@@ -110,53 +116,89 @@ impl ProvingKey {
         &self.lowered
     }
 
-    /// File bytes: magic, checksum of the rest, table widths, section lengths, program, tree, codeword.
+    /// File bytes; see [`Self::write_to`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        let program = program::to_bytes(&self.program);
-        let tree = self.committed.tree.to_bytes();
-        let mut out = Vec::with_capacity(program.len() + tree.len() + self.committed.codeword.len() * 8 + 66);
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&[0u8; 32]);
-        out.extend_from_slice(&[self.lowered.widths.limb, self.lowered.widths.clamp]);
-        for len in [program.len(), tree.len(), self.committed.codeword.len()] {
-            out.extend_from_slice(&(len as u64).to_le_bytes());
-        }
-        out.extend_from_slice(&program);
-        out.extend_from_slice(&tree);
-        for v in &self.committed.codeword {
-            out.extend_from_slice(&v.as_canonical_u64().to_le_bytes());
-        }
-        let checksum = *blake3::hash(&out[40..]).as_bytes();
-        out[8..40].copy_from_slice(&checksum);
+        let mut out = Vec::new();
+        // Writing to memory does not fail.
+        let _ = self.write_to(&mut out);
         out
     }
 
-    /// Reads a key file.
+    /// Writes the key file: magic, table widths, section lengths, program, tree, codeword, BLAKE3 of all before.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut hasher = blake3::Hasher::new();
+        let mut put = |bytes: &[u8]| {
+            hasher.update(bytes);
+            out.write_all(bytes)
+        };
+        let program = program::to_bytes(&self.program);
+        put(MAGIC)?;
+        put(&[self.lowered.widths.limb, self.lowered.widths.clamp])?;
+        for len in [program.len(), self.committed.tree.digests(), self.committed.codeword.len()] {
+            put(&(len as u64).to_le_bytes())?;
+        }
+        put(&program)?;
+        for level in self.committed.tree.levels() {
+            put(level.as_flattened())?;
+        }
+        let mut block = Vec::with_capacity(BLOCK * 8);
+        for cells in self.committed.codeword.chunks(BLOCK) {
+            block.clear();
+            block.extend(cells.iter().flat_map(|v| v.as_canonical_u64().to_le_bytes()));
+            put(&block)?;
+        }
+        let checksum = hasher.finalize();
+        out.write_all(checksum.as_bytes())
+    }
+
+    /// Reads a key from memory; see [`Self::read_from`].
     ///
     /// # Errors
     /// [`ProvingKeyError`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProvingKeyError> {
-        let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or(ProvingKeyError::Magic)?;
-        let (checksum, body) = rest.split_at_checked(32).ok_or(ProvingKeyError::Damaged)?;
-        if blake3::hash(body).as_bytes() != checksum {
+    pub fn from_bytes(mut bytes: &[u8]) -> Result<Self, ProvingKeyError> {
+        let len = bytes.len() as u64;
+        Self::read_from(&mut bytes, len)
+    }
+
+    /// Reads a key file of `len` bytes. Nothing larger than the file is allocated, and nothing is used before the
+    /// checksum matches.
+    ///
+    /// # Errors
+    /// [`ProvingKeyError`].
+    pub fn read_from(source: &mut dyn Read, len: u64) -> Result<Self, ProvingKeyError> {
+        let mut reader = Checked { source, hasher: blake3::Hasher::new(), left: len };
+        if reader.take(MAGIC.len() as u64).map_err(|_| ProvingKeyError::Magic)? != MAGIC {
+            return Err(ProvingKeyError::Magic);
+        }
+        let widths = reader.take(2)?;
+        let widths = Widths { limb: widths[0], clamp: widths[1] };
+        let mut lengths = [0u64; 3];
+        for n in &mut lengths {
+            let bytes = reader.take(8)?;
+            *n = bytes.iter().rev().fold(0, |v, &b| (v << 8) | u64::from(b));
+        }
+        let [program_len, digests, cells] = lengths;
+        let program = reader.take(program_len)?;
+        let digests = reader.take(digests.checked_mul(32).ok_or(ProvingKeyError::Damaged)?)?;
+        if cells.checked_mul(8).is_none_or(|n| n > reader.left) {
             return Err(ProvingKeyError::Damaged);
         }
-        let mut reader = Reader::new(body);
-        let mut sections = || -> Result<_, DecodeError> {
-            let widths = reader.bytes(2)?;
-            let (p, t, c) = (reader.u64()?, reader.u64()?, reader.u64()?);
-            let len = |n: u64| usize::try_from(n).map_err(|_| DecodeError::Truncated);
-            let program = reader.bytes(len(p)?)?;
-            let tree = reader.bytes(len(t)?)?;
-            let codeword = reader.bytes(len(c.checked_mul(8).ok_or(DecodeError::Truncated)?)?)?;
-            reader.clone().finish()?;
-            Ok((widths, program, tree, codeword))
-        };
-        let (widths, program, tree, codeword) = sections().map_err(|_| ProvingKeyError::Damaged)?;
-        let widths = Widths { limb: widths[0], clamp: widths[1] };
-        let program = program::from_bytes(program)?;
-        let tree = MerkleTree::from_bytes(tree).ok_or(ProvingKeyError::Damaged)?;
-        let codeword = codeword.as_chunks::<8>().0.iter().map(|b| F::from_u64(u64::from_le_bytes(*b))).collect();
+        let mut codeword = Vec::with_capacity(cells as usize);
+        let mut remaining = cells as usize;
+        while remaining > 0 {
+            let block = reader.take(remaining.min(BLOCK) as u64 * 8)?;
+            codeword.extend(block.as_chunks::<8>().0.iter().map(|b| F::from_u64(u64::from_le_bytes(*b))));
+            remaining -= block.len() / 8;
+        }
+        let expected = *reader.hasher.finalize().as_bytes();
+        if reader.take(32)? != expected || reader.left != 0 {
+            return Err(ProvingKeyError::Damaged);
+        }
+        let program = program::from_bytes(&program)?;
+        let tree = MerkleTree::from_bytes(&digests).ok_or(ProvingKeyError::Damaged)?;
         let lowered = lower_with(&program, widths).map_err(SetupError::from)?;
         let key = Self::new(program, lowered, Some(Committed { codeword, tree }))?;
         let rows = 1usize << key.key.schedule().constants.domain_bits();
@@ -165,6 +207,26 @@ impl ProvingKey {
             return Err(ProvingKeyError::Mismatch);
         }
         Ok(key)
+    }
+}
+
+/// Reads with a running checksum and a bound on what is left.
+struct Checked<'a> {
+    source: &'a mut dyn Read,
+    hasher: blake3::Hasher,
+    left: u64,
+}
+
+impl Checked<'_> {
+    fn take(&mut self, n: u64) -> Result<Vec<u8>, ProvingKeyError> {
+        self.left = self.left.checked_sub(n).ok_or(ProvingKeyError::Damaged)?;
+        let mut bytes = vec![0u8; n as usize];
+        self.source.read_exact(&mut bytes).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => ProvingKeyError::Damaged,
+            kind => ProvingKeyError::Read(kind),
+        })?;
+        self.hasher.update(&bytes);
+        Ok(bytes)
     }
 }
 

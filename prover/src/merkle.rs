@@ -114,9 +114,14 @@ impl MerkleTree {
         self.levels.last().and_then(|l| l.first()).copied().unwrap_or_default()
     }
 
-    /// All digests, leaves first.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.levels.iter().flatten().flatten().copied().collect()
+    /// All levels, leaves first.
+    pub fn levels(&self) -> &[Vec<Digest>] {
+        &self.levels
+    }
+
+    /// Number of digests in all levels.
+    pub fn digests(&self) -> usize {
+        self.levels.iter().map(Vec::len).sum()
     }
 
     /// Reads the bytes of a tree, without recomputing it. `None` unless they are 2n - 1 digests, n a power of two.

@@ -1,5 +1,6 @@
 //! The only file that calls the compiler and the proof system.
 
+use std::io::Read;
 use std::path::Path;
 
 use vinfer_circuits::codec::{DecodeError, Reader, Writer};
@@ -36,6 +37,9 @@ pub(crate) enum EngineError {
     /// No proof can be made.
     #[error(transparent)]
     Prove(#[from] ProveError),
+    /// The prover's own check of a finished proof failed.
+    #[error("internal error: the finished proof does not verify ({0}); please report the model")]
+    SelfCheck(VerifyError),
     /// Not a verifying key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -54,6 +58,7 @@ impl EngineError {
             | Self::Setup(_)
             | Self::ProvingKey(_)
             | Self::Prove(_)
+            | Self::SelfCheck(_)
             | Self::Key(_) => false,
         }
     }
@@ -63,7 +68,7 @@ impl EngineError {
         match self {
             Self::Compile(_) => "compile",
             Self::Lower(_) | Self::Setup(_) => "not_provable",
-            Self::Prove(_) => "prove",
+            Self::Prove(_) | Self::SelfCheck(_) => "prove",
             Self::ProvingKey(_) | Self::Key(_) | Self::Verify(VerifyError::Key(_)) => "key",
             Self::Verify(VerifyError::Proof(_)) => "proof",
             Self::Verify(VerifyError::WrongKey) => "wrong_key",
@@ -73,12 +78,12 @@ impl EngineError {
     }
 }
 
-/// The serialised keys of a program.
+/// The keys of a program.
 pub(crate) struct Keys {
-    /// Verifying key, self-contained.
+    /// Verifying key, self-contained, serialised.
     pub(crate) vk: Vec<u8>,
     /// Proving key.
-    pub(crate) pk: Vec<u8>,
+    pub(crate) pk: ProvingKey,
 }
 
 /// Lists what is in an ONNX model and what stands in the way of compiling it; external data lies in `directory`.
@@ -111,15 +116,15 @@ pub(crate) fn lower(program: &Program) -> Result<Lowered, EngineError> {
 /// The program is beyond what is proven.
 pub(crate) fn setup(program: &Program) -> Result<Keys, EngineError> {
     let (pk, vk) = vinfer_prover::setup(program)?;
-    Ok(Keys { vk, pk: pk.to_bytes() })
+    Ok(Keys { vk, pk })
 }
 
-/// Parses a proving key file.
+/// Reads a proving key file of `len` bytes.
 ///
 /// # Errors
 /// It is none, or damaged.
-pub(crate) fn proving_key(bytes: &[u8]) -> Result<ProvingKey, EngineError> {
-    Ok(ProvingKey::from_bytes(bytes)?)
+pub(crate) fn proving_key(source: &mut dyn Read, len: u64) -> Result<ProvingKey, EngineError> {
+    Ok(ProvingKey::read_from(source, len)?)
 }
 
 /// Runs the key's program on centred inputs and proves the result.
@@ -127,7 +132,10 @@ pub(crate) fn proving_key(bytes: &[u8]) -> Result<ProvingKey, EngineError> {
 /// # Errors
 /// The inputs do not fit the program.
 pub(crate) fn prove(key: &ProvingKey, inputs: &Sample, context: [u8; 32]) -> Result<Proved, EngineError> {
-    Ok(vinfer_prover::prove(key, inputs, context)?)
+    let proved = vinfer_prover::prove(key, inputs, context)?;
+    // A proof that does not verify is a defect; it never leaves the prover.
+    key.verifying_key().verify(&proved.proof, &Expected::default()).map_err(EngineError::SelfCheck)?;
+    Ok(proved)
 }
 
 /// A parsed and checked verifying key.

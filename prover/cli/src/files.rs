@@ -23,6 +23,20 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
+/// Opens a regular file for reading, with its length.
+///
+/// # Errors
+/// The file cannot be opened.
+pub(crate) fn open(path: &Path) -> Result<(File, u64), CliError> {
+    let read_error = |source| CliError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(read_error)?;
+    let metadata = file.metadata().map_err(read_error)?;
+    if !metadata.is_file() {
+        return Err(read_error(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    Ok((file, metadata.len()))
+}
+
 /// A file to be written, checked before long work starts and written after it.
 pub(crate) struct Target {
     /// The path as given, for messages.
@@ -83,13 +97,21 @@ impl Target {
     /// # Errors
     /// The system's reason.
     pub(crate) fn stage(&self, bytes: &[u8]) -> Result<Staged<'_>, CliError> {
-        let write = || -> io::Result<Option<NamedTempFile>> {
+        self.stage_with(&mut |out| out.write_all(bytes))
+    }
+
+    /// Like [`Self::stage`], for content that is written piece by piece.
+    pub(crate) fn stage_with(
+        &self,
+        content: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<Staged<'_>, CliError> {
+        let mut write = || -> io::Result<Option<NamedTempFile>> {
             if self.special {
-                File::options().write(true).open(&self.path)?.write_all(bytes)?;
+                content(&mut File::options().write(true).open(&self.path)?)?;
                 return Ok(None);
             }
             let mut file = self.temporary()?;
-            file.write_all(bytes)?;
+            content(&mut file)?;
             file.as_file().sync_all()?;
             Ok(Some(file))
         };

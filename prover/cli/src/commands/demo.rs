@@ -37,7 +37,7 @@ pub(crate) fn run(json: bool) -> Result<Outcome, CliError> {
 
     let progress = Progress::start("making keys");
     let keys = engine::setup(&program).map_err(failed)?;
-    let key = engine::proving_key(&keys.pk).map_err(failed)?;
+    let key = keys.pk;
     drop(progress);
     say(format!("setup    verifying key {}", report::bytes(keys.vk.len() as u64)));
 

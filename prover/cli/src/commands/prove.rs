@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{MAX_PROGRAM_BYTES, in_arrays, outputs_json, outputs_text, sample_arrays};
+use super::{in_arrays, outputs_json, outputs_text, sample_arrays};
 use crate::args::Prove;
 use crate::engine;
 use crate::error::CliError;
@@ -16,7 +16,8 @@ pub(crate) fn run(args: &Prove) -> Result<Outcome, CliError> {
     let target = Target::check(&args.output)?;
     let in_key = |source| CliError::Engine { path: args.pk.clone(), source };
     let load = Stopwatch::start();
-    let key = engine::proving_key(&files::read(&args.pk, MAX_PROGRAM_BYTES)?).map_err(in_key)?;
+    let (mut file, len) = files::open(&args.pk)?;
+    let key = engine::proving_key(&mut file, len).map_err(in_key)?;
     let load_seconds = load.elapsed().wall;
     let input_ports = PortSpec::inputs(key.program());
     let output_ports = PortSpec::outputs(key.program());
