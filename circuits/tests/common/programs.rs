@@ -249,6 +249,20 @@ pub(crate) fn all(seed: u64) -> Vec<Named> {
     out
 }
 
+/// Tables only, on `len` elements: `stages` of them, the last one public. Small commitments, sized by `len`.
+pub(crate) fn lookups(seed: u64, len: u32, stages: usize) -> Program {
+    let mut b = Builder::new(seed);
+    let mut x = b.input(&[1, len]);
+    for _ in 1..stages {
+        let y = b.hidden(&[1, len]);
+        let lo = b.program.values[y as usize].quantisation.lo();
+        let table = (0..256).map(|i: i32| (((i * 101 + 7) & 255) + lo) as i16).collect();
+        b.program.ops.push(Op::Lookup(Lookup { input: x, output: y, table }));
+        x = y;
+    }
+    b.finish(x)
+}
+
 /// Random inputs in range, with the extremes in front.
 pub(crate) fn inputs(program: &Program, seed: u64) -> Vec<Vec<i32>> {
     let mut rng = Rng::new(seed ^ 0x5eed);
