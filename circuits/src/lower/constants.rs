@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Lowering;
 use crate::field::{F, from_i64};
-use crate::system::{Expr, TableRows};
+use crate::system::{Expr, Home, Table, TableRows};
 use p3_field::{Field, PrimeCharacteristicRing, PrimeField64};
 
 /// Identity of a table: two lookups with equal keys share the table and its multiplicities.
@@ -28,6 +28,14 @@ impl Lowering<'_> {
 
     pub(super) fn parity_table(&mut self, bits: u8, lo: i32, hi: i32) -> u32 {
         self.table(TableKey::ParityClamp(bits, lo, hi), |_| TableRows::ParityClamp { bits, lo, hi })
+    }
+
+    /// A stand-in for [`Self::row_table`] while table widths are searched: as large, but without its rows.
+    pub(super) fn counted_table(&mut self, rows: u32, arity: usize) -> u32 {
+        let columns = (0..arity).map(|_| self.new_column(Home::Constants, vec![rows])).collect();
+        let multiplicity = self.new_column(Home::Witness, vec![rows]);
+        self.system.tables.push(Table { rows: TableRows::Columns { columns }, multiplicity });
+        (self.system.tables.len() - 1) as u32
     }
 
     /// A table of explicit rows, given column by column, every column as long as the first.

@@ -115,7 +115,7 @@ struct Sorted {
 /// log2 of `program::MAX_PRODUCT`.
 const MAX_BITS: u32 = 61;
 /// Most rows of one threshold table.
-const MAX_TABLE_ROWS: usize = 1 << 22;
+const MAX_TABLE_ROWS: i64 = 1 << 22;
 
 impl Lowering<'_> {
     /// Emits all blocks; returns the multiplier of each channel (1 for TABLE channels).
@@ -408,37 +408,44 @@ impl Lowering<'_> {
         channels.sort_unstable();
         let limb = self.widths.limb;
         let width = 1i64 << limb;
+        let steps: Vec<Vec<(i64, i64)>> = channels
+            .iter()
+            .map(|&ch| intervals(&acc.requant[ch as usize], acc.reachable[ch as usize], acc.range))
+            .collect();
+        let chunks = |w: &[(i64, i64)]| (w[1].1 - w[0].1 + width - 1) / width;
+        let count = 1 + steps.iter().flat_map(|s| s.windows(2).map(chunks)).sum::<i64>();
+        if count > MAX_TABLE_ROWS {
+            // Too many for any proof; other widths, or none, will do.
+            self.infeasible = true;
+            return;
+        }
         // Row 0 is the all-zero tuple of pads; at a real position it would need acc >= 0 and acc <= -1.
         let mut rows: Vec<Vec<i64>> = vec![vec![0]; 4];
         let mut starts = Vec::new();
-        for (index, &ch) in channels.iter().enumerate() {
-            let (min, max) = acc.reachable[ch as usize];
-            // Pads of a view read zero accumulators only at pads, where every source is zero, so the real range counts.
-            let mut own = Vec::new();
-            let mut at = min;
-            while at <= max {
-                if rows[0].len() > MAX_TABLE_ROWS {
-                    // Too many for any proof; other widths, or none, will do.
-                    self.infeasible = true;
-                    return;
+        // The search for widths only needs the number of rows.
+        let listed = if self.with_constants { steps.as_slice() } else { &[] };
+        for (index, own) in listed.iter().enumerate() {
+            let mut own_starts = Vec::new();
+            for pair in own.windows(2) {
+                let ((y, mut at), end) = (pair[0], pair[1].1);
+                while at < end {
+                    let next = end.min(at + width);
+                    own_starts.push(at);
+                    for (column, v) in rows.iter_mut().zip([index as i64, y, at, next]) {
+                        column.push(v);
+                    }
+                    at = next;
                 }
-                let y = acc.requant[ch as usize].apply(at, acc.range.0, acc.range.1);
-                let end = interval_end(&acc.requant[ch as usize], at, max, acc.range).min(at + width);
-                own.push(at);
-                for (column, v) in rows.iter_mut().zip([index as i64, i64::from(y), at, end]) {
-                    column.push(v);
-                }
-                at = end;
             }
-            own.push(max + 1);
-            starts.push(own);
+            own_starts.extend(own.last().map(|&(_, end)| end));
+            starts.push(own_starts);
         }
         let bias: Vec<i64> = channels.iter().map(|&ch| acc.bias[ch as usize]).collect();
         let block = self.open_block(acc, &channels, 1);
         let bias = self.channel_constant(&block, acc, &bias);
         let (lower, lower_source) = self.hint_column(block.instance);
         let (upper, upper_source) = self.hint_column(block.instance);
-        let table = self.row_table(rows);
+        let table = if self.with_constants { self.row_table(rows) } else { self.counted_table(count as u32, 4) };
         let channel = Expr { terms: Vec::new(), constant: 0, index_coefficient: u64::from(acc.channel_axes > 0) };
         let tuple = vec![channel, single(block.y), single(lower_source), single(upper_source)];
         self.push_lookup(block.instance, table, tuple);
@@ -461,15 +468,37 @@ impl Lowering<'_> {
     }
 }
 
-/// First accumulator after `at` with another result, at most `max + 1`.
-fn interval_end(requant: &Requant, at: i64, max: i64, range: (i32, i32)) -> i64 {
-    let y = requant.apply(at, range.0, range.1);
-    let (mut same, mut other) = (at, max + 1);
-    while other - same > 1 {
-        let middle = same + (other - same) / 2;
-        if requant.apply(middle, range.0, range.1) == y { same = middle } else { other = middle }
+/// The step function on `min..=max` as `(result, first accumulator)`, ascending, closed by `(_, max + 1)`.
+fn intervals(requant: &Requant, (min, max): (i64, i64), range: (i32, i32)) -> Vec<(i64, i64)> {
+    let apply = |acc: i64| i64::from(requant.apply(acc, range.0, range.1));
+    let mut out = vec![(apply(min), min)];
+    if let Requant::Table { thresholds } = requant {
+        for (&t, y) in thresholds.iter().zip(i64::from(range.0) + 1..) {
+            if t > min && t <= max {
+                match out.last_mut() {
+                    Some(last) if last.1 == t => last.0 = y,
+                    _ => out.push((y, t)),
+                }
+            }
+        }
+    } else {
+        // Monotone: bisect for the end of each level.
+        let mut at = min;
+        loop {
+            let (y, mut same, mut other) = (apply(at), at, max + 1);
+            while other - same > 1 {
+                let middle = same + (other - same) / 2;
+                if apply(middle) == y { same = middle } else { other = middle }
+            }
+            if other > max {
+                break;
+            }
+            at = other;
+            out.push((apply(at), at));
+        }
     }
-    other
+    out.push((0, max + 1));
+    out
 }
 
 struct Block {
