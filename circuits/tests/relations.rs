@@ -3,6 +3,7 @@
 //!
 //! All hints are considered, and all arithmetic is done modulo p: a table row determines the remaining hint as one
 //! field element, which limbs of T bits represent if and only if its canonical form is below 2^(number of limbs * T).
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

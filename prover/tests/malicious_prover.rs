@@ -5,6 +5,7 @@
 //! determined by the public input, every hint by its value (`circuits/tests/relations.rs`), and every multiplicity by
 //! the lookups. An independent interpreter confirms for every single change that some lookup has no table row; proofs
 //! are then made for a sample of the changes, and for all faults that keep the relation true modulo p.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 #[path = "../../circuits/tests/common/mod.rs"]

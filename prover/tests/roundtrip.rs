@@ -1,4 +1,5 @@
 //! Completeness: honest proofs are accepted, speak of what the executor computes, and are deterministic.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 #[path = "../../circuits/tests/common/mod.rs"]

@@ -1,4 +1,5 @@
 //! A proof is about one statement under one key: any other input, output, context or model is refused.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 #[path = "../../circuits/tests/common/mod.rs"]
@@ -7,7 +8,7 @@ mod tiny;
 use common::honest::{CONTEXT, Honest, decode, encode};
 use vinfer_circuits::ops::{AddForm, AddOperand, Requant};
 use vinfer_circuits::program::{IntType, Op, Program};
-use vinfer_circuits::statement::KeyError;
+use vinfer_circuits::statement::{KeyError, Statement};
 use vinfer_prover::{prove, prove_witness, setup};
 use vinfer_verifier::{Expected, PreparedKey, RejectReason, VerifyError};
 
@@ -26,7 +27,7 @@ fn every_input_and_output_element() {
     let honest = honest();
     let proof = honest.proof();
     assert!(honest.verifier.verify(&encode(&honest.statement, &proof), &Expected::default()).is_ok());
-    let tensors = |s: &vinfer_circuits::statement::Statement| [s.inputs.len(), s.outputs.len()];
+    let tensors = |s: &Statement| [s.inputs.len(), s.outputs.len()];
     for (side, count) in tensors(&honest.statement).into_iter().enumerate() {
         for port in 0..count {
             let len = [&honest.statement.inputs, &honest.statement.outputs][side][port].len();
@@ -60,19 +61,38 @@ fn context_and_key_digest() {
 }
 
 #[test]
+fn statements_that_do_not_fit_the_key() {
+    // Even with a proof made for the statement as it is.
+    let honest = honest();
+    let changes: [&dyn Fn(&mut Statement); 5] = [
+        &|s| s.key_digest = [9; 32],
+        &|s| s.inputs.push(vec![1, 2, 3]),
+        &|s| s.outputs.push(Vec::new()),
+        &|s| s.inputs.clear(),
+        &|s| drop(s.outputs.pop()),
+    ];
+    for change in changes {
+        let mut statement = honest.statement.clone();
+        change(&mut statement);
+        assert_eq!(honest.judge(&statement, &honest.witness), Err(RejectReason::Shape));
+    }
+}
+
+#[test]
 fn ports_of_the_wrong_length() {
     let honest = honest();
     let proof = honest.proof();
-    for change in 0..4 {
+    let changes: [(usize, &dyn Fn(&mut Statement)); 4] = [
+        (0, &|s| drop(s.inputs[0].split_off(1))),
+        (0, &|s| s.inputs[0].push(0)),
+        (1, &|s| s.outputs[0].clear()),
+        (1, &|s| s.outputs[0].push(0)),
+    ];
+    for (port, change) in changes {
         let mut statement = honest.statement.clone();
-        let port = match change {
-            0 => statement.inputs[0].pop().map(|_| 0),
-            1 => Some(statement.inputs[0].push(0)).map(|()| 0),
-            2 => statement.outputs[0].pop().map(|_| 1),
-            _ => Some(statement.outputs[0].push(0)).map(|()| 1),
-        };
+        change(&mut statement);
         let result = honest.verifier.verify_proof(&statement, &proof);
-        assert_eq!(result, Err(RejectReason::PublicTensor { port: port.unwrap() }));
+        assert_eq!(result, Err(RejectReason::PublicTensor { port }));
     }
 }
 

@@ -106,12 +106,8 @@ fn statement_and_key_come_before_the_first_challenge() {
     let proof = honest.proof();
     let first = |statement: &Statement| before_opening(&honest, statement, &proof).challenges[0];
     let original = first(&honest.statement);
-    let changes: [&dyn Fn(&mut Statement); 4] = [
-        &|s| s.key_digest[0] ^= 1,
-        &|s| s.context[31] ^= 1,
-        &|s| s.inputs[0][0] ^= 1,
-        &|s| s.outputs[0][0] ^= 1,
-    ];
+    let changes: [&dyn Fn(&mut Statement); 4] =
+        [&|s| s.key_digest[0] ^= 1, &|s| s.context[31] ^= 1, &|s| s.inputs[0][0] ^= 1, &|s| s.outputs[0][0] ^= 1];
     for change in changes {
         let mut statement = honest.statement.clone();
         change(&mut statement);

@@ -2,12 +2,10 @@
 
 use std::any::Any;
 
+use p3_field::{PrimeCharacteristicRing, PrimeField64};
 use vinfer_circuits::field::{F, K, coordinates, from_coordinates};
 use vinfer_circuits::hash::Digest;
-use vinfer_circuits::proof::{
-    ContractionProof, FoldedOracle, LogupLayer, LogupProof, OpenedRows, OpeningProof, Proof,
-};
-use p3_field::{PrimeCharacteristicRing, PrimeField64};
+use vinfer_circuits::proof::{ContractionProof, FoldedOracle, LogupLayer, LogupProof, OpenedRows, OpeningProof, Proof};
 
 /// A change of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
