@@ -22,6 +22,9 @@ fn honest() -> Honest {
 /// The first check that a changed transcript fails: layer 0 binds its children to the root for any challenge.
 const OTHER_CHALLENGES: VerifyError = VerifyError::Rejected(RejectReason::LogupLayer { layer: 1 });
 
+/// A mutation of a statement.
+type Change<'a> = &'a dyn Fn(&mut Statement);
+
 #[test]
 fn every_input_and_output_element() {
     let honest = honest();
@@ -82,7 +85,7 @@ fn statements_that_do_not_fit_the_key() {
 fn ports_of_the_wrong_length() {
     let honest = honest();
     let proof = honest.proof();
-    let changes: [(usize, &dyn Fn(&mut Statement)); 4] = [
+    let changes: [(usize, Change<'_>); 4] = [
         (0, &|s| drop(s.inputs[0].split_off(1))),
         (0, &|s| s.inputs[0].push(0)),
         (1, &|s| s.outputs[0].clear()),

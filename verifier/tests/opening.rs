@@ -21,6 +21,9 @@ fn by_folded_oracles() -> [Honest; 3] {
     all
 }
 
+/// A mutation of a proof.
+type Change<'a> = &'a dyn Fn(&mut vinfer_circuits::proof::Proof);
+
 #[test]
 fn an_honest_opening_is_reproduced() {
     for honest in &by_folded_oracles() {
@@ -171,7 +174,7 @@ fn parameters_come_from_the_key() {
     let empty_folded = |p: &mut vinfer_circuits::proof::Proof| {
         p.opening.folded[0].opened.rows.truncate(1);
     };
-    let changes: [(&dyn Fn(&mut vinfer_circuits::proof::Proof), OracleId); 2] =
+    let changes: [(Change<'_>, OracleId); 2] =
         [(&empty_witness, OracleId::Witness), (&empty_folded, OracleId::Folded(0))];
     for (change, oracle) in changes {
         let mut changed = proof.clone();
