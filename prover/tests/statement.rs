@@ -67,7 +67,7 @@ fn context_and_key_digest() {
 fn statements_that_do_not_fit_the_key() {
     // Even with a proof made for the statement as it is.
     let honest = honest();
-    let changes: [&dyn Fn(&mut Statement); 5] = [
+    let changes: [Change<'_>; 5] = [
         &|s| s.key_digest = [9; 32],
         &|s| s.inputs.push(vec![1, 2, 3]),
         &|s| s.outputs.push(Vec::new()),
