@@ -222,13 +222,9 @@ impl<'p> Lowering<'p> {
                         instances_of_op,
                     }));
                 }
-                Err(Signal::Split { value, axis, atom, outer }) => {
+                Err(Signal::Split { value, axis, atoms }) => {
                     refinements = core::mem::take(&mut pass.refinements);
-                    let size = program.values[value as usize].shape[axis];
-                    let atoms = refinements.entry((value, axis)).or_insert_with(|| vec![size]);
-                    let inner = atoms[atom] / outer;
-                    atoms[atom] = outer;
-                    atoms.insert(atom + 1, inner);
+                    refinements.insert((value, axis), atoms);
                 }
                 Err(Signal::Fail(error)) => return Err(error),
             }

@@ -98,6 +98,16 @@ pub(super) struct Accumulator<'a> {
     pub(super) source: AccumulatorSource,
 }
 
+impl Accumulator<'_> {
+    /// Bits of the levels that a LINE or PARITY channel can reach.
+    fn level_bits(&self, channel: u32) -> u8 {
+        let (min, max) = self.reachable[channel as usize];
+        let levels = [min, max, 0].map(|a| self.requant[channel as usize].level(a));
+        let least = levels.into_iter().min().unwrap_or(0).min(self.range.0.into());
+        signed_bits(least, levels.into_iter().max().unwrap_or(0).max(self.range.1.into()))
+    }
+}
+
 pub(super) enum AccumulatorSource {
     /// Contraction with scaled rows.
     Contraction(u32),
@@ -114,6 +124,8 @@ struct Sorted {
 
 /// log2 of `program::MAX_PRODUCT`.
 const MAX_BITS: u32 = 61;
+/// Most bits of a level that a clamp table holds; channels beyond fall back to TABLE.
+const MAX_LEVEL_BITS: u8 = 20;
 /// Most rows of one threshold table.
 const MAX_TABLE_ROWS: i64 = 1 << 22;
 
@@ -223,6 +235,9 @@ impl Lowering<'_> {
             Requant::Line { shift, .. } => u32::from(shift),
             _ => 0,
         };
+        let (own, wide) = sorted.line.iter().partition(|&&ch| acc.level_bits(ch) <= MAX_LEVEL_BITS);
+        sorted.line = own;
+        sorted.table.extend::<Vec<u32>>(wide);
         let Some(shift) = sorted.line.iter().map(|&c| shift_of(c)).max() else { return };
         let mut level_range = (i64::from(acc.range.0), i64::from(acc.range.1));
         for &ch in &sorted.line {
@@ -287,6 +302,9 @@ impl Lowering<'_> {
             Requant::Parity { shift, .. } => u32::from(shift),
             _ => 0,
         };
+        let (own, wide) = sorted.parity.iter().partition(|&&ch| acc.level_bits(ch) <= MAX_LEVEL_BITS);
+        sorted.parity = own;
+        sorted.table.extend::<Vec<u32>>(wide);
         let Some(shift) = sorted.parity.iter().map(|&c| shift_of(c)).max() else { return };
         if 2 * limb <= u32::from(Requant::PARITY_DELTA_BITS) {
             self.infeasible = true;

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{LowerError, Lowering, Step};
+use super::{AtomOrigin, LowerError, Lowering, Step};
 use crate::ops::{Rewire, RewireKind};
 use crate::program::ValueId;
 use crate::system::{AxisMap, ColumnId, Home};
@@ -17,8 +17,8 @@ pub(super) struct View {
 
 /// Why a lowering pass stops.
 pub(super) enum Signal {
-    /// An atom must be split into `outer` times the rest; start again.
-    Split { value: ValueId, axis: usize, atom: usize, outer: u32 },
+    /// The axis of a value that owns its column must have these atoms; start again.
+    Split { value: ValueId, axis: usize, atoms: Vec<u32> },
     /// It cannot be lowered.
     Fail(LowerError),
 }
@@ -95,10 +95,15 @@ impl Lowering<'_> {
     /// Asks for the split of a column axis into `outer` times the rest.
     pub(super) fn split_axis(&self, column: ColumnId, axis: u8, outer: u32, value: ValueId) -> Signal {
         let size = self.column_dims(column)[axis as usize];
-        let origin = self.column_atoms.get(&column).and_then(|o| o.get(axis as usize).copied().flatten());
-        match origin {
-            Some((value, axis, atom)) if outer > 1 && outer < size && size.is_multiple_of(outer) => {
-                Signal::Split { value, axis, atom, outer }
+        let origins = self.column_atoms.get(&column).map_or(&[][..], Vec::as_slice);
+        match origins.get(axis as usize).copied().flatten() {
+            Some((value, logical, atom)) if outer > 1 && outer < size && size.is_multiple_of(outer) => {
+                // The atoms that the axis has now (they may be carried over from an input), with this one split.
+                let own = |o: &Option<AtomOrigin>| o.is_some_and(|(_, l, _)| l == logical);
+                let mut atoms: Vec<u32> =
+                    origins.iter().zip(self.column_dims(column)).filter(|(o, _)| own(o)).map(|(_, &d)| d).collect();
+                atoms.splice(atom..=atom, [outer, size / outer]);
+                Signal::Split { value, axis: logical, atoms }
             }
             _ => Signal::Fail(self.reshape_error(value)),
         }
@@ -109,13 +114,19 @@ impl Lowering<'_> {
     pub(super) fn carried(&self, output: ValueId, axis: usize, input: &View, from: usize) -> Result<Vec<u32>, Signal> {
         let have = self.axis_sizes(input, from);
         let Some(want) = self.refinements.get(&(output, axis)) else { return Ok(have) };
-        for (position, &size) in have.iter().enumerate() {
-            match want.get(position) {
-                Some(&w) if w == size => {}
-                Some(&w) if size % w == 0 => {
-                    return Err(self.split_axis(input.column, input.axes[from][position], w, output));
-                }
-                _ => return Err(Signal::Fail(self.reshape_error(output))),
+        // Both factor the same size; the input's atoms may be finer than what the output needs.
+        let mut want = want.iter().copied().filter(|&w| w > 1);
+        let mut rest = 1;
+        for (position, &size) in have.iter().enumerate().filter(|&(_, &s)| s > 1) {
+            if rest == 1 {
+                rest = want.next().unwrap_or(1);
+            }
+            if rest % size == 0 {
+                rest /= size;
+            } else if size % rest == 0 {
+                return Err(self.split_axis(input.column, input.axes[from][position], rest, output));
+            } else {
+                return Err(Signal::Fail(self.reshape_error(output)));
             }
         }
         Ok(have)
