@@ -106,6 +106,11 @@ impl Accumulator<'_> {
         let least = levels.into_iter().min().unwrap_or(0).min(self.range.0.into());
         signed_bits(least, levels.into_iter().max().unwrap_or(0).max(self.range.1.into()))
     }
+
+    /// Most bits of any of these channels' levels.
+    fn widest_level(&self, channels: &[u32]) -> u32 {
+        channels.iter().map(|&ch| u32::from(self.level_bits(ch))).max().unwrap_or(0)
+    }
 }
 
 pub(super) enum AccumulatorSource {
@@ -239,15 +244,7 @@ impl Lowering<'_> {
         sorted.line = own;
         sorted.table.extend::<Vec<u32>>(wide);
         let Some(shift) = sorted.line.iter().map(|&c| shift_of(c)).max() else { return };
-        let mut level_range = (i64::from(acc.range.0), i64::from(acc.range.1));
-        for &ch in &sorted.line {
-            let (min, max) = acc.reachable[ch as usize];
-            for a in [min, max, 0] {
-                let level = acc.requant[ch as usize].level(a);
-                level_range = (level_range.0.min(level), level_range.1.max(level));
-            }
-        }
-        let level_bits = u32::from(signed_bits(level_range.0, level_range.1));
+        let level_bits = acc.widest_level(&sorted.line);
         // Fraction bits that the clamp table can take; then the fewest limbs.
         let fraction_room = u32::from(self.widths.clamp).saturating_sub(level_bits);
         let limbs = shift.saturating_sub(fraction_room).div_ceil(limb);
@@ -310,15 +307,7 @@ impl Lowering<'_> {
             self.infeasible = true;
             return;
         }
-        let mut level_range = (i64::from(acc.range.0), i64::from(acc.range.1));
-        for &ch in &sorted.parity {
-            let (min, max) = acc.reachable[ch as usize];
-            for a in [min, max, 0] {
-                let level = acc.requant[ch as usize].level(a);
-                level_range = (level_range.0.min(level), level_range.1.max(level));
-            }
-        }
-        let level_bits = u32::from(signed_bits(level_range.0, level_range.1));
+        let level_bits = acc.widest_level(&sorted.parity);
         let limbs = (shift + 1).div_ceil(limb);
         let shift = limb * limbs - 1;
         let (fits, too_big): (Vec<u32>, Vec<u32>) = sorted.parity.iter().partition(|&&ch| {
