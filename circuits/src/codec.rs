@@ -30,6 +30,34 @@ pub enum DecodeError {
     Magic,
 }
 
+/// Why bytes are not a sealed file; see [`seal`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealError {
+    /// They start with another magic.
+    Magic,
+    /// The checksum does not match.
+    Checksum,
+}
+
+/// A file of magic, BLAKE3 checksum of the body, body.
+pub fn seal(magic: &[u8; 8], body: &[u8]) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.bytes(magic);
+    w.bytes(blake3::hash(body).as_bytes());
+    w.bytes(body);
+    w.finish()
+}
+
+/// The body of a sealed file.
+///
+/// # Errors
+/// [`SealError`].
+pub fn unseal<'a>(magic: &[u8; 8], bytes: &'a [u8]) -> Result<&'a [u8], SealError> {
+    let rest = bytes.strip_prefix(magic.as_slice()).ok_or(SealError::Magic)?;
+    let (checksum, body) = rest.split_at_checked(32).ok_or(SealError::Checksum)?;
+    if blake3::hash(body).as_bytes() == checksum { Ok(body) } else { Err(SealError::Checksum) }
+}
+
 /// Reads from a byte slice.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {

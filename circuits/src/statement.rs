@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{DecodeError, Reader, Writer};
+use crate::codec::{DecodeError, Reader, SealError, Writer, seal, unseal};
 use crate::hash::Digest;
 use crate::program::IntType;
 use crate::schedule::Profile;
@@ -59,11 +59,7 @@ impl VerifyingKey {
     /// Key file bytes: magic, checksum, body.
     pub fn to_bytes(&self) -> Vec<u8> {
         let body = postcard::to_allocvec(self).unwrap_or_default();
-        let mut w = Writer::new();
-        w.bytes(KEY_MAGIC);
-        w.bytes(blake3::hash(&body).as_bytes());
-        w.bytes(&body);
-        w.finish()
+        seal(KEY_MAGIC, &body)
     }
 
     /// Decodes a key file. Whoever uses the key validates its system (`PreparedKey::new` in the verifier does).
@@ -71,11 +67,10 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let rest = bytes.strip_prefix(KEY_MAGIC.as_slice()).ok_or(KeyError::Magic)?;
-        let (checksum, body) = rest.split_at_checked(32).ok_or(KeyError::Checksum)?;
-        if blake3::hash(body).as_bytes() != checksum {
-            return Err(KeyError::Checksum);
-        }
+        let body = unseal(KEY_MAGIC, bytes).map_err(|e| match e {
+            SealError::Magic => KeyError::Magic,
+            SealError::Checksum => KeyError::Checksum,
+        })?;
         let key: Self = postcard::from_bytes(body).map_err(|_| KeyError::Malformed)?;
         // Canonical: the only bytes that decode to this key are its own encoding.
         if postcard::to_allocvec(&key).ok().as_deref() != Some(body) {

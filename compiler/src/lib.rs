@@ -78,11 +78,12 @@ pub fn inspect_bytes(bytes: &[u8], external_dir: Option<&Path>) -> Result<Inspec
     let quantised = check_quantised(&graph);
     rewrite::rewrite(&mut graph)?;
     let opset = graph.opset;
-    let (nodes, mut problems, report) = lower::Lowering::new(&graph).survey();
+    let (nodes, mut problems, compiled) = lower::Lowering::new(&graph).survey();
     if let Err(error) = quantised {
         problems.insert(0, error);
     }
-    Ok(Inspection { opset, nodes, problems, report })
+    let (program, report) = compiled.unzip();
+    Ok(Inspection { opset, nodes, problems, program, report })
 }
 
 /// Refuses models without any quantised operator with the advice to quantise.

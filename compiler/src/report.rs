@@ -59,6 +59,8 @@ pub struct Inspection {
     pub opset: i64,
     /// Every node that an output depends on, in execution order.
     pub nodes: Vec<NodeInfo>,
+    /// The program, if the whole model compiles.
+    pub program: Option<vinfer_circuits::program::Program>,
     /// The report, if the whole model compiles.
     pub report: Option<Report>,
     /// Everything that stands in the way, in node order.

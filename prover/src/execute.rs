@@ -69,21 +69,17 @@ pub fn run(program: &Program, inputs: &[Vec<i32>]) -> Result<Execution, ExecuteE
     let mut accumulators = Vec::with_capacity(program.ops.len());
     for op in &program.ops {
         let output = &program.values[op.output() as usize];
-        let range = (output.quantisation.lo(), output.quantisation.hi());
         let value = |id: u32| (trace[id as usize].as_slice(), &program.values[id as usize]);
         let (result, accumulator) = match op {
             Op::Contract(c) => {
                 let (x, input) = value(c.input);
                 let acc = c.accumulate(x, input, output);
-                let inner: usize = output.shape[c.channel_axis as usize + 1..].iter().map(|&d| d as usize).product();
-                let channel = |at: usize| (at / inner) % c.out_channels as usize;
-                let y = acc.iter().enumerate().map(|(at, &a)| c.requant[channel(at)].apply(a, range.0, range.1));
-                (y.collect(), acc)
+                (c.requantise(&acc, output), acc)
             }
             Op::Sum(s) => {
                 let (x, input) = value(s.input);
                 let acc = s.accumulate(x, input, output);
-                (acc.iter().map(|&a| s.requant.apply(a, range.0, range.1)).collect(), acc)
+                (s.requantise(&acc, output), acc)
             }
             Op::Lookup(l) => {
                 let (x, input) = value(l.input);

@@ -80,7 +80,7 @@ pub(crate) fn prove(
         weights[at..at + w.len()].copy_from_slice(&w);
     }
 
-    let mut folded = Vec::new();
+    let mut folded: Vec<FoldedOracle> = Vec::new();
     let mut opened_initial: Option<(OpenedRows<F>, OpenedRows<F>)> = None;
     let mut previous: Option<Committed<K>> = None;
     for (position, oracle) in schedule.folded.iter().enumerate() {
@@ -90,7 +90,7 @@ pub(crate) fn prove(
         transcript.absorb_nonce(nonce);
         let queries = if let (Some(before), Some(at)) = (&previous, position.checked_sub(1)) {
             let (rows, queries) = query(transcript, &schedule.folded[at], before, 0);
-            set_opened(&mut folded, at, rows);
+            folded[at].opened = rows;
             queries
         } else {
             let (opened, queries) = query_initial(transcript, schedule, witness, constants);
@@ -121,7 +121,7 @@ pub(crate) fn prove(
     let final_vector = values.clone();
     if let (Some(before), Some(at)) = (&previous, schedule.folded.len().checked_sub(1)) {
         let (rows, _) = query(transcript, &schedule.folded[at], before, 0);
-        set_opened(&mut folded, at, rows);
+        folded[at].opened = rows;
     } else {
         opened_initial = Some(query_initial(transcript, schedule, witness, constants).0);
     }
@@ -141,10 +141,6 @@ pub(crate) fn prove(
 fn send(transcript: &mut Transcript, message: [K; 2]) -> K {
     transcript.absorb("opening round", &message);
     transcript.challenge("opening round")
-}
-
-fn set_opened(folded: &mut [FoldedOracle], at: usize, rows: OpenedRows<K>) {
-    folded[at].opened = rows;
 }
 
 fn query<T: Cell>(

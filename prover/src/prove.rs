@@ -271,15 +271,10 @@ fn leaf_claims(key: &ProvingKey, witness: &Witness, point: &[K]) -> (Vec<K>, Vec
                 }
                 Source::Contraction { .. } => {
                     let cells = witness.contractions[index].iter().find(|(s, _)| *s as usize == position);
-                    let axes: Vec<Vec<K>> = split_point(&instance.dims, own)
-                        .iter()
-                        .zip(&instance.dims)
-                        .map(|(p, &d)| {
-                            let mut table = vinfer_circuits::mle::eq_table(&Native, p);
-                            table.truncate(d as usize);
-                            table
-                        })
-                        .collect();
+                    // The values are a tensor over the domain itself; its column number does not matter.
+                    let coordinates = split_point(&instance.dims, own);
+                    let weights = coordinates.iter().map(|p| AxisWeight::Eq(p.to_vec())).collect();
+                    let axes = Functional { column: 0, axes: weights }.dense_axes(&Native, &instance.dims);
                     values.push(cells.map_or(K::ZERO, |(_, cells)| evaluate(cells, &axes)));
                 }
                 Source::OutsideWindow { .. } => debug_assert!(!source_is_claimed(source)),

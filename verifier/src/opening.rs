@@ -24,8 +24,8 @@ use vinfer_circuits::system::{Home, Layout, System};
 struct QueryWeights {
     /// Rounds already bound when these weights were added.
     bound: usize,
-    /// `(scale, first index of the slot, variables inside the slot, y)`.
-    items: Vec<(K, u64, u32, F)>,
+    /// The queries.
+    queries: Vec<Query>,
 }
 
 /// The claims' side of the opening: which columns, where, with which batching.
@@ -57,24 +57,12 @@ pub(crate) fn discharge(
 
     let mut weights: Vec<QueryWeights> = Vec::new();
     let mut last_fold = point;
-    for (position, (oracle, folded)) in schedule.folded.iter().zip(&proof.folded).enumerate() {
+    for (phase, folded) in proof.folded.iter().enumerate() {
         ctx.transcript.absorb_bytes("folded root", &folded.root);
-        grind(ctx, schedule, position, folded.nonce)?;
-        let items = if position == 0 {
-            let mut items = initial_queries(ctx, schedule, input, proof, &last_fold)?;
-            batch(ctx, &mut items, &mut claim);
-            items
-        } else {
-            let before = position.saturating_sub(1);
-            let mut items = folded_queries(ctx, schedule, proof, before, &last_fold)?;
-            batch(ctx, &mut items, &mut claim);
-            items
-        };
-        weights.push(QueryWeights {
-            bound: bound.len(),
-            items: items.into_iter().map(|q| (q.scale, q.offset, q.bits, q.y)).collect(),
-        });
-        debug_assert_eq!(oracle.fold, u32::try_from(folded.rounds.len()).unwrap_or(0));
+        grind(ctx, schedule, phase, folded.nonce)?;
+        let mut queries = phase_queries(ctx, schedule, input, proof, phase, &last_fold)?;
+        batch(ctx, &mut queries, &mut claim);
+        weights.push(QueryWeights { bound: bound.len(), queries });
         let (next, point) = reduce(ctx, "opening round", claim, &folded.rounds);
         claim = next;
         bound.extend(point.iter().rev().copied());
@@ -84,11 +72,7 @@ pub(crate) fn discharge(
     // Last queries, checked against the vector in the clear.
     ctx.receive("final vector", &proof.final_vector);
     grind(ctx, schedule, schedule.folded.len(), proof.final_nonce)?;
-    let last = if schedule.folded.is_empty() {
-        initial_queries(ctx, schedule, input, proof, &last_fold)?
-    } else {
-        folded_queries(ctx, schedule, proof, schedule.folded.len().saturating_sub(1), &last_fold)?
-    };
+    let last = phase_queries(ctx, schedule, input, proof, schedule.folded.len(), &last_fold)?;
     for (query, item) in last.iter().enumerate() {
         let start = usize::try_from(item.offset).unwrap_or(usize::MAX);
         let slot = proof.final_vector.get(start..).unwrap_or(&[]);
@@ -126,8 +110,8 @@ pub(crate) fn discharge(
     }
     for phase in &weights {
         let later = bound.get(phase.bound..).unwrap_or(&[]);
-        for &(scale, offset, bits, y) in &phase.items {
-            weight += scale * power_weight(ctx, offset, bits, y, later);
+        for q in &phase.queries {
+            weight += q.scale * power_weight(ctx, q.offset, q.bits, q.y, later);
         }
     }
     let final_point: Vec<K> = point;
@@ -176,6 +160,21 @@ fn power_weight(ctx: &NativeContext, offset: u64, bits: u32, y: F, later: &[K]) 
     }
     let rest: Vec<K> = rest.iter().rev().copied().collect();
     product * eq_index(ctx, offset.checked_shr(bits).unwrap_or(0), &rest)
+}
+
+/// Queries of a phase: phase 0 to the two commitments, phase i to folded oracle i - 1.
+fn phase_queries(
+    ctx: &mut NativeContext,
+    schedule: &Schedule,
+    input: &OpeningClaims<'_>,
+    proof: &OpeningProof,
+    phase: usize,
+    fold: &[K],
+) -> Result<Vec<Query>, RejectReason> {
+    match phase.checked_sub(1) {
+        None => initial_queries(ctx, schedule, input, proof, fold),
+        Some(before) => folded_queries(ctx, schedule, proof, before, fold),
+    }
 }
 
 fn initial_queries(

@@ -133,7 +133,11 @@ impl Contract {
 
     /// Reference semantics: accumulators, then the step function of each channel.
     pub fn evaluate(&self, x: &[i32], input: &Value, output: &Value) -> Vec<i32> {
-        let acc = self.accumulate(x, input, output);
+        self.requantise(&self.accumulate(x, input, output), output)
+    }
+
+    /// The step function of each accumulator's channel.
+    pub fn requantise(&self, acc: &[i64], output: &Value) -> Vec<i32> {
         let inner: usize = output.shape[self.channel_axis as usize + 1..].iter().map(|&d| d as usize).product();
         let (lo, hi) = (output.quantisation.lo(), output.quantisation.hi());
         acc.iter()

@@ -50,7 +50,12 @@ impl Sum {
 
     /// Reference semantics.
     pub fn evaluate(&self, x: &[i32], input: &Value, output: &Value) -> Vec<i32> {
+        self.requantise(&self.accumulate(x, input, output), output)
+    }
+
+    /// The step function of each accumulator.
+    pub fn requantise(&self, acc: &[i64], output: &Value) -> Vec<i32> {
         let (lo, hi) = (output.quantisation.lo(), output.quantisation.hi());
-        self.accumulate(x, input, output).into_iter().map(|a| self.requant.apply(a, lo, hi)).collect()
+        acc.iter().map(|&a| self.requant.apply(a, lo, hi)).collect()
     }
 }

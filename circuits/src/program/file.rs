@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Program, ProgramError};
+use crate::codec::{SealError, seal, unseal};
 
 const MAGIC: &[u8; 8] = b"VINFERP1";
 
@@ -26,11 +27,7 @@ pub enum ProgramFileError {
 /// Serialises a program.
 pub fn to_bytes(program: &Program) -> Vec<u8> {
     let body = postcard::to_allocvec(program).unwrap_or_default();
-    let mut out = Vec::with_capacity(body.len() + 40);
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(blake3::hash(&body).as_bytes());
-    out.extend_from_slice(&body);
-    out
+    seal(MAGIC, &body)
 }
 
 /// Reads and validates a program.
@@ -38,11 +35,10 @@ pub fn to_bytes(program: &Program) -> Vec<u8> {
 /// # Errors
 /// [`ProgramFileError`] says whether the file is foreign, damaged or holds an invalid program.
 pub fn from_bytes(bytes: &[u8]) -> Result<Program, ProgramFileError> {
-    let rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or(ProgramFileError::BadMagic)?;
-    let (checksum, body) = rest.split_at_checked(32).ok_or(ProgramFileError::Checksum)?;
-    if blake3::hash(body).as_bytes() != checksum {
-        return Err(ProgramFileError::Checksum);
-    }
+    let body = unseal(MAGIC, bytes).map_err(|e| match e {
+        SealError::Magic => ProgramFileError::BadMagic,
+        SealError::Checksum => ProgramFileError::Checksum,
+    })?;
     let program: Program = postcard::from_bytes(body).map_err(|_| ProgramFileError::Malformed)?;
     program.validate()?;
     Ok(program)

@@ -79,7 +79,7 @@ impl<'g> Lowering<'g> {
     }
 
     /// Compiles as much as possible and says why the rest cannot be compiled.
-    pub(crate) fn survey(mut self) -> (Vec<NodeInfo>, Vec<CompileError>, Option<Report>) {
+    pub(crate) fn survey(mut self) -> (Vec<NodeInfo>, Vec<CompileError>, Option<(Program, Report)>) {
         let mut problems = Vec::new();
         let mut nodes = Vec::new();
         problems.extend(self.start().err());
@@ -99,9 +99,9 @@ impl<'g> Lowering<'g> {
             nodes.push(NodeInfo { node: node.name.clone(), operator: node.op.clone(), shape, unsupported });
             self.define(node, state);
         }
-        let report = if problems.is_empty() {
+        let compiled = if problems.is_empty() {
             match self.finish() {
-                Ok((_, report)) => Some(report),
+                Ok(compiled) => Some(compiled),
                 Err(error) => {
                     problems.push(error);
                     None
@@ -110,7 +110,7 @@ impl<'g> Lowering<'g> {
         } else {
             None
         };
-        (nodes, problems, report)
+        (nodes, problems, compiled)
     }
 
     fn define(&mut self, node: &Node, state: State) {

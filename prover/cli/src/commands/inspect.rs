@@ -18,10 +18,11 @@ pub(crate) fn run(args: &Inspect) -> Result<Outcome, CliError> {
     let inspection = engine::inspect(&model, directory).map_err(failed)?;
     let mut problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
     let (mut cost, mut ports) = (None, (Vec::new(), Vec::new()));
-    if problems.is_empty() {
-        let program = engine::compile(&model, Some(directory)).map_err(failed)?.program;
-        ports = (PortSpec::inputs(&program), PortSpec::outputs(&program));
-        match engine::lower(&program) {
+    if problems.is_empty()
+        && let Some(program) = &inspection.program
+    {
+        ports = (PortSpec::inputs(program), PortSpec::outputs(program));
+        match engine::lower(program) {
             Ok(lowered) => cost = Some(Cost::of(&lowered)),
             Err(error @ EngineError::Lower(_)) => problems.push(error.to_string()),
             Err(error) => return Err(failed(error)),
