@@ -10,7 +10,7 @@ fn check(name: &str) {
     let compiled = vinfer_compiler::compile_file(&directory.join("model.onnx")).expect("compiles");
     compiled.program.validate().expect("valid");
     assert_eq!(compiled.program.ops.len(), compiled.report.rows.len());
-    assert!(common::compare(&compiled, &directory) > 0);
+    assert!(common::compare(&compiled, &directory).expect("bit-exact") > 0);
 }
 
 macro_rules! models {

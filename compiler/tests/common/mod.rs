@@ -3,23 +3,25 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::BTreeMap;
+use std::io::{Read, Seek};
 use std::path::Path;
 
+use npyz::npz::NpzArchive;
 use vinfer_circuits::boundary::{dequantise, quantise};
 use vinfer_circuits::program::{PortType, Program};
-use vinfer_compiler::Compiled;
+use vinfer_compiler::{CompileError, Compiled};
 
 /// Element data of an array in an `.npz` file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Data {
     /// `float32`.
     Float(Vec<f32>),
-    /// `uint8` or `int8`.
-    Integer(Vec<i32>),
+    /// Any integer type, or `bool`.
+    Integer(Vec<i64>),
 }
 
 impl Data {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Float(v) => v.len(),
             Self::Integer(v) => v.len(),
@@ -35,78 +37,114 @@ pub(crate) struct Array {
     pub(crate) data: Data,
 }
 
+/// Arrays by name.
+pub(crate) type Arrays = BTreeMap<String, Array>;
+
 /// Reads all arrays of an `.npz` file.
-pub(crate) fn read_npz(path: &Path) -> BTreeMap<String, Array> {
-    let mut npz = npyz::npz::NpzArchive::open(path).expect("an npz file");
+pub(crate) fn read_npz(path: &Path) -> Arrays {
+    let mut npz = NpzArchive::open(path).expect("an npz file");
     let names: Vec<String> = npz.array_names().map(str::to_owned).collect();
-    names
-        .into_iter()
-        .map(|name| {
-            let array = npz.by_name(&name).expect("readable").expect("listed");
-            let samples = array.shape().first().copied().unwrap_or(1) as usize;
-            let descriptor = array.dtype().descr();
-            let data = if descriptor.contains("f4") {
-                Data::Float(array.into_vec().expect("floats"))
-            } else if descriptor.contains("u1") {
-                Data::Integer(array.into_vec::<u8>().expect("bytes").into_iter().map(i32::from).collect())
-            } else {
-                Data::Integer(array.into_vec::<i8>().expect("bytes").into_iter().map(i32::from).collect())
-            };
-            (name, Array { samples, data })
-        })
-        .collect()
+    names.into_iter().map(|name| (name.clone(), read_array(&mut npz, &name))).collect()
+}
+
+/// Reads one array of an `.npz` file.
+pub(crate) fn read_array<R: Read + Seek>(npz: &mut NpzArchive<R>, name: &str) -> Array {
+    let array = npz.by_name(name).expect("readable").expect("listed");
+    let samples = array.shape().first().copied().unwrap_or(1) as usize;
+    let descriptor = array.dtype().descr();
+    macro_rules! integers {
+        ($kind:ty) => {
+            Data::Integer(array.into_vec::<$kind>().expect("integers").into_iter().map(i64::from).collect())
+        };
+    }
+    let data = match descriptor.trim_matches(['\'', '<', '|', '=']) {
+        "f4" => Data::Float(array.into_vec().expect("floats")),
+        "b1" => integers!(bool),
+        "u1" => integers!(u8),
+        "i1" => integers!(i8),
+        "u2" => integers!(u16),
+        "i2" => integers!(i16),
+        "i4" => integers!(i32),
+        "i8" => integers!(i64),
+        other => panic!("{name}: element type {other}"),
+    };
+    Array { samples, data }
+}
+
+/// Name of an error's variant.
+pub(crate) fn variant(error: &CompileError) -> String {
+    let text = format!("{error:?}");
+    text.split([' ', '{']).next().unwrap_or_default().to_owned()
 }
 
 /// Centred inputs of one sample.
-fn inputs(program: &Program, arrays: &BTreeMap<String, Array>, sample: usize) -> Vec<Vec<i32>> {
+fn inputs(program: &Program, arrays: &Arrays, sample: usize) -> Result<Vec<Vec<i32>>, String> {
     let port_inputs = program.inputs.iter().map(|port| {
         let value = &program.values[port.value as usize];
-        let range = sample * value.len()..(sample + 1) * value.len();
         let q = &value.quantisation;
-        match &arrays[&port.name].data {
-            Data::Float(v) => v[range].iter().map(|&x| quantise(x, q).expect("finite")).collect(),
-            Data::Integer(v) => v[range].iter().map(|&x| x - q.zero_point).collect(),
+        let array = arrays.get(&port.name).ok_or_else(|| format!("there is no input `{}`", port.name))?;
+        if array.data.len() != array.samples * value.len() {
+            return Err(format!("input `{}` has another size", port.name));
+        }
+        let range = sample * value.len()..(sample + 1) * value.len();
+        match &array.data {
+            Data::Float(v) => {
+                v[range].iter().map(|&x| quantise(x, q).ok_or_else(|| "not a number".to_owned())).collect()
+            }
+            Data::Integer(v) => v[range]
+                .iter()
+                .map(|&x| i32::try_from(x - i64::from(q.zero_point)).map_err(|e| format!("input `{}`: {e}", port.name)))
+                .collect(),
         }
     });
     port_inputs.collect()
 }
 
-/// Runs every sample of `inputs.npz` and compares every output bit with `ort_outputs.npz`; returns the number of
-/// output elements compared.
-pub(crate) fn compare(compiled: &Compiled, directory: &Path) -> usize {
+/// Runs every sample of `given` and compares every output bit with `expected`; returns the number of output elements
+/// compared, or the first difference.
+pub(crate) fn differences(compiled: &Compiled, given: &Arrays, expected: &Arrays) -> Result<usize, String> {
     let program = &compiled.program;
-    let given = read_npz(&directory.join("inputs.npz"));
-    let expected = read_npz(&directory.join("ort_outputs.npz"));
-    let samples = given.values().map(|a| a.samples).min().expect("an input");
+    let samples = given.values().map(|a| a.samples).min().ok_or("no input")?;
+    if let Some(missing) = expected.keys().find(|name| program.outputs.iter().all(|p| p.name != **name)) {
+        return Err(format!("the program has no output `{missing}`"));
+    }
     let mut compared = 0;
     for sample in 0..samples {
-        let trace = vinfer_prover::execute::execute(program, &inputs(program, &given, sample)).expect("executes");
+        let inputs = inputs(program, given, sample)?;
+        let trace = vinfer_prover::execute::execute(program, &inputs).map_err(|e| e.to_string())?;
         for port in &program.outputs {
             let value = &program.values[port.value as usize];
             let centred = &trace[port.value as usize];
-            let want = &expected[&port.name].data;
-            assert_eq!(want.len(), samples * centred.len(), "{}: output size", directory.display());
-            let range = sample * centred.len()..(sample + 1) * centred.len();
-            match (port.port_type, want) {
-                (PortType::Float32, Data::Float(want)) => {
-                    for (i, (&c, w)) in centred.iter().zip(&want[range]).enumerate() {
+            let want = expected.get(&port.name).ok_or_else(|| format!("unexpected output `{}`", port.name))?;
+            if want.data.len() != samples * centred.len() {
+                return Err(format!("output `{}` has another size", port.name));
+            }
+            for (i, &c) in centred.iter().enumerate() {
+                let at = sample * centred.len() + i;
+                let (equal, message) = match (port.port_type, &want.data) {
+                    (PortType::Float32, Data::Float(want)) => {
                         let got = dequantise(c, &value.quantisation);
-                        assert!(
-                            got.to_bits() == w.to_bits(),
-                            "{} sample {sample} {}[{i}]: {got} instead of {w}",
-                            directory.display(),
-                            port.name
-                        );
+                        (got.to_bits() == want[at].to_bits(), format!("{got} instead of {}", want[at]))
                     }
+                    (kind, Data::Integer(want)) if kind != PortType::Float32 => {
+                        let got = i64::from(c) + i64::from(value.quantisation.zero_point);
+                        (got == want[at], format!("{got} instead of {}", want[at]))
+                    }
+                    _ => return Err(format!("output `{}` has another type", port.name)),
+                };
+                if !equal {
+                    return Err(format!("sample {sample} {}[{i}]: {message}", port.name));
                 }
-                (PortType::Integer, Data::Integer(want)) => {
-                    let got: Vec<i32> = centred.iter().map(|c| c + value.quantisation.zero_point).collect();
-                    assert_eq!(got, want[range], "{} sample {sample} {}", directory.display(), port.name);
-                }
-                _ => panic!("{}: output `{}` has another type", directory.display(), port.name),
             }
             compared += centred.len();
         }
     }
-    compared
+    Ok(compared)
+}
+
+/// Runs every sample of `inputs.npz` in `directory` and compares with `ort_outputs.npz`, see [`differences`].
+pub(crate) fn compare(compiled: &Compiled, directory: &Path) -> Result<usize, String> {
+    let given = read_npz(&directory.join("inputs.npz"));
+    let expected = read_npz(&directory.join("ort_outputs.npz"));
+    differences(compiled, &given, &expected)
 }
