@@ -246,6 +246,9 @@ impl<'p> Lowering<'p> {
                 Op::Lookup(l) => self.lookup(l)?,
                 Op::MaxPool(m) => self.max_pool(m)?,
                 Op::Rewire(r) => self.rewire(r)?,
+                Op::Arrange(_) | Op::MatMul(_) | Op::Multiply(_) | Op::Extremum(_) | Op::Embed(_) | Op::Float(_) => {
+                    return Err(Signal::Fail(LowerError::Reshape { tensor: String::new() }));
+                }
             }
             instances_of_op.push((start, self.system.instances.len()));
         }

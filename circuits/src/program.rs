@@ -8,26 +8,48 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{Add, Contract, Lookup, MaxPool, Rewire, Sum};
+use crate::ops::{
+    Add, Arrange, Contract, Embed, Extremum, Float, Lookup, MatMul, MaxPool, Multiply, Operand, Rewire, Sum,
+};
 
 /// Index of a [`Value`] in [`Program::values`].
 pub type ValueId = u32;
 
-/// Integer storage type of a quantised tensor.
+/// Element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IntType {
     /// Unsigned 8-bit, 0..=255.
     U8,
     /// Signed 8-bit, -128..=127.
     I8,
+    /// Unsigned 16-bit, 0..=65535.
+    U16,
+    /// Signed 16-bit, -32768..=32767.
+    I16,
+    /// Signed 32-bit.
+    I32,
+    /// Truth value, 0 or 1.
+    Bool,
+    /// Integers of a known range: indices, differences, token ids.
+    Range {
+        /// Smallest.
+        min: i32,
+        /// Largest.
+        max: i32,
+    },
+    /// Single-precision float; elements are its bits (see [`crate::ops::float`]).
+    F32,
 }
 
 impl IntType {
     /// Smallest representable integer.
     pub const fn min(self) -> i32 {
         match self {
-            Self::U8 => 0,
+            Self::U8 | Self::U16 | Self::Bool => 0,
             Self::I8 => -128,
+            Self::I16 => -32768,
+            Self::I32 | Self::F32 => i32::MIN,
+            Self::Range { min, .. } => min,
         }
     }
 
@@ -36,6 +58,20 @@ impl IntType {
         match self {
             Self::U8 => 255,
             Self::I8 => 127,
+            Self::U16 => 65535,
+            Self::I16 => 32767,
+            Self::Bool => 1,
+            Self::I32 | Self::F32 => i32::MAX,
+            Self::Range { max, .. } => max,
+        }
+    }
+
+    /// Bytes of one raw element in a statement.
+    pub const fn width(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 | Self::Bool => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::I32 | Self::Range { .. } | Self::F32 => 4,
         }
     }
 }
@@ -59,12 +95,12 @@ impl Quantisation {
 
     /// Smallest centred value, `min(int_type) - zero_point`.
     pub const fn lo(&self) -> i32 {
-        self.int_type.min() - self.zero_point
+        self.int_type.min().saturating_sub(self.zero_point)
     }
 
     /// Largest centred value, `max(int_type) - zero_point`.
     pub const fn hi(&self) -> i32 {
-        self.int_type.max() - self.zero_point
+        self.int_type.max().saturating_sub(self.zero_point)
     }
 }
 
@@ -96,8 +132,10 @@ impl Value {
 pub enum PortType {
     /// `float`: quantised (input) or dequantised (output) at the boundary with the value's parameters.
     Float32,
-    /// The value's own integer type.
+    /// The value's own integer type (`uint8`, `int8`, `uint16`, `int16`, `int32`, `bool`).
     Integer,
+    /// `int64`, of which the value holds the range of its type (token ids, indices).
+    Int64,
 }
 
 /// A graph input or output.
@@ -118,16 +156,28 @@ pub struct Port {
 pub enum Op {
     /// Convolution, matrix product or Gemm with constant weights, bias and requantisation.
     Contract(Contract),
-    /// Requantised sum of two tensors.
+    /// Function of two tensors.
     Add(Add),
     /// Requantised sum over axes (global average pooling).
     Sum(Sum),
-    /// Unary function of an 8-bit value, as a table.
+    /// Unary function of a small integer, as a table.
     Lookup(Lookup),
     /// Window maximum.
     MaxPool(MaxPool),
     /// Data movement that copies no value: reshape and transpose.
     Rewire(Rewire),
+    /// Data movement that copies elements: slices, concatenation, padding.
+    Arrange(Arrange),
+    /// Matrix product of two activations.
+    MatMul(MatMul),
+    /// Elementwise product.
+    Multiply(Multiply),
+    /// Largest or smallest element along an axis, or its index.
+    Extremum(Extremum),
+    /// Rows of a constant table, selected by public indices.
+    Embed(Embed),
+    /// Single-precision arithmetic.
+    Float(Float),
 }
 
 impl Op {
@@ -140,22 +190,38 @@ impl Op {
             Self::Lookup(op) => op.output,
             Self::MaxPool(op) => op.output,
             Self::Rewire(op) => op.output,
+            Self::Arrange(op) => op.output,
+            Self::MatMul(op) => op.output,
+            Self::Multiply(op) => op.output,
+            Self::Extremum(op) => op.output,
+            Self::Embed(op) => op.output,
+            Self::Float(op) => op.output,
         }
     }
 
     /// Values that the operation reads.
     pub fn inputs(&self) -> Vec<ValueId> {
         use alloc::vec;
+        let pair = |a: ValueId, b: &Operand| core::iter::once(a).chain(b.value()).collect();
         match self {
             Self::Contract(op) => vec![op.input],
-            Self::Add(op) => match op.b {
-                crate::ops::AddOperand::Value(b) => vec![op.a, b],
-                crate::ops::AddOperand::Constant { .. } => vec![op.a],
-            },
+            Self::Add(op) => pair(op.a, &op.b),
             Self::Sum(op) => vec![op.input],
             Self::Lookup(op) => vec![op.input],
             Self::MaxPool(op) => vec![op.input],
             Self::Rewire(op) => vec![op.input],
+            Self::Arrange(op) => {
+                let inputs = op.parts.iter().filter_map(|part| match &part.source {
+                    crate::ops::PartSource::Value { input, .. } => Some(*input),
+                    crate::ops::PartSource::Constant { .. } => None,
+                });
+                inputs.collect()
+            }
+            Self::MatMul(op) => vec![op.a, op.b],
+            Self::Multiply(op) => pair(op.a, &op.b),
+            Self::Extremum(op) => vec![op.input],
+            Self::Embed(op) => vec![op.indices],
+            Self::Float(op) => op.inputs(),
         }
     }
 }
@@ -176,4 +242,4 @@ pub struct Program {
 mod file;
 mod validate;
 pub use file::{ProgramFileError, from_bytes, to_bytes};
-pub use validate::{MAX_PRODUCT, ProgramError};
+pub use validate::{IntegerTable, MAX_PRODUCT, ProgramError};

@@ -144,7 +144,7 @@ impl Statement {
             ports
                 .iter()
                 .map(|p| {
-                    let n = usize::try_from(p.len()).map_err(|_| DecodeError::Truncated)?;
+                    let n = usize::try_from(p.raw_len()).map_err(|_| DecodeError::Truncated)?;
                     Ok(r.bytes(n)?.to_vec())
                 })
                 .collect::<Result<Vec<_>, DecodeError>>()
@@ -167,20 +167,46 @@ impl Statement {
     }
 }
 
-/// Raw byte of a centred value, or `None` outside the type.
-pub fn raw_byte(centred: i32, port: &PublicPort) -> Option<u8> {
-    let raw = centred.checked_add(port.quantisation.zero_point)?;
-    match port.quantisation.int_type {
-        IntType::U8 => u8::try_from(raw).ok(),
-        IntType::I8 => i8::try_from(raw).ok().map(i8::cast_unsigned),
+/// Appends the raw little-endian bytes of a centred value; `None` outside the type.
+pub fn push_raw(centred: i32, port: &PublicPort, raw: &mut Vec<u8>) -> Option<()> {
+    let q = &port.quantisation;
+    let value = if q.int_type == IntType::F32 { centred } else { centred.checked_add(q.zero_point)? };
+    if !(q.int_type.min()..=q.int_type.max()).contains(&value) {
+        return None;
     }
+    raw.extend(value.to_le_bytes().into_iter().take(q.int_type.width()));
+    Some(())
 }
 
-/// Centred value of a raw byte.
-pub fn centred_value(raw: u8, port: &PublicPort) -> i32 {
-    let value = match port.quantisation.int_type {
-        IntType::U8 => i32::from(raw),
-        IntType::I8 => i32::from(raw.cast_signed()),
-    };
-    value.saturating_sub(port.quantisation.zero_point)
+/// Raw bytes of a tensor of centred values; `None` outside the type.
+pub fn raw_tensor(centred: &[i32], port: &PublicPort) -> Option<Vec<u8>> {
+    let mut raw = Vec::with_capacity(centred.len().saturating_mul(port.quantisation.int_type.width()));
+    centred.iter().try_for_each(|&v| push_raw(v, port, &mut raw))?;
+    Some(raw)
+}
+
+/// Centred values of a raw tensor; `None` if an element is outside the type or bytes are left over.
+pub fn centred_tensor(raw: &[u8], port: &PublicPort) -> Option<Vec<i32>> {
+    let q = &port.quantisation;
+    let elements = raw.chunks_exact(q.int_type.width());
+    if !elements.remainder().is_empty() {
+        return None;
+    }
+    elements
+        .map(|bytes| {
+            let value = match (q.int_type, bytes) {
+                (IntType::I8, [b]) => i32::from(b.cast_signed()),
+                (IntType::I16, [a, b]) => i32::from(i16::from_le_bytes([*a, *b])),
+                (_, [b]) => i32::from(*b),
+                (_, [a, b]) => i32::from(u16::from_le_bytes([*a, *b])),
+                (_, [a, b, c, d]) => i32::from_le_bytes([*a, *b, *c, *d]),
+                _ => return None,
+            };
+            if q.int_type == IntType::F32 {
+                return Some(value);
+            }
+            let inside = (q.int_type.min()..=q.int_type.max()).contains(&value);
+            inside.then(|| value.saturating_sub(q.zero_point))
+        })
+        .collect()
 }

@@ -338,6 +338,11 @@ impl PublicPort {
         self.shape.iter().map(|&d| u64::from(d)).product()
     }
 
+    /// Raw bytes in a statement.
+    pub fn raw_len(&self) -> u64 {
+        self.len().saturating_mul(self.quantisation.int_type.width() as u64)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -15,7 +15,7 @@ use p3_field::{PrimeCharacteristicRing, PrimeField64};
 use vinfer_circuits::field::F;
 use vinfer_circuits::field::from_i64;
 use vinfer_circuits::lower::{Lowered, RequantForm, RequantStep, Step, lower};
-use vinfer_circuits::ops::AddOperand;
+use vinfer_circuits::ops::Operand;
 use vinfer_circuits::program::{Op, Program};
 use vinfer_circuits::system::{Expr, Instance, Source, System, TableRows};
 
@@ -36,11 +36,11 @@ fn evaluate(program: &Program, inputs: &[Vec<i32>]) -> Vec<Vec<i32>> {
             Op::MaxPool(m) => m.evaluate(x(m.input), value(m.input), output),
             Op::Rewire(r) => r.evaluate(x(r.input), value(r.input), output),
             Op::Add(a) => match &a.b {
-                AddOperand::Value(b) => {
+                Operand::Value(b) => {
                     let q = value(*b).quantisation;
                     a.evaluate(x(a.a), value(a.a), x(*b), &value(*b).shape, (q.lo(), q.hi()), output)
                 }
-                AddOperand::Constant { shape, data, lo, hi } => {
+                Operand::Constant { shape, data, lo, hi } => {
                     a.evaluate(x(a.a), value(a.a), data, shape, (*lo, *hi), output)
                 }
             },

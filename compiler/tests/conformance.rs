@@ -89,26 +89,5 @@ fn node_tests() {
     println!("{table}{passed} of {TOTAL} passed");
     assert!(wrong.is_empty(), "not bit-exact:\n{}", wrong.join("\n"));
     assert_eq!(passed + refused.len(), TOTAL, "a node test is missing");
-    check_refused(passed, &refused);
-}
-
-/// Compares the refusals with the committed list, or rewrites it. Its first line is the number of tests that pass.
-fn check_refused(passed: usize, refused: &BTreeSet<String>) {
-    let path = directory().join("refused.txt");
-    if std::env::var_os("VINFER_UPDATE_REFUSED").is_some() {
-        let lines: String = refused.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-        std::fs::write(&path, format!("{passed} passed\n{lines}")).expect("written");
-        return;
-    }
-    let text = std::fs::read_to_string(&path).expect("refused.txt");
-    let (first, rest) = text.split_once('\n').expect("a first line");
-    let least: usize = first.split(' ').next().and_then(|n| n.parse().ok()).expect("a count");
-    let listed: BTreeSet<String> = rest.lines().map(str::to_owned).collect();
-    let new: Vec<_> = refused.difference(&listed).collect();
-    let gone: Vec<_> = listed.difference(refused).collect();
-    assert!(
-        new.is_empty() && gone.is_empty(),
-        "refused but not listed: {new:?}; listed but not refused so: {gone:?}; VINFER_UPDATE_REFUSED=1 rewrites the list"
-    );
-    assert!(passed >= least, "{passed} pass, {least} did");
+    common::check_refused(&directory().join("refused.txt"), passed, &refused);
 }

@@ -1,11 +1,14 @@
-//! Random graphs (made by `gen/random_graphs.py`) compute what ONNX Runtime computes, bit for bit.
+//! Random graphs (made by `gen/random_graphs.py` and `gen/fuzz_graphs.py`) compute what ONNX Runtime computes, bit for
+//! bit.
 //!
-//! `VINFER_GRAPHS=DIR` runs the graphs of another directory instead and writes `DIR/report.txt`, one line per graph:
+//! `VINFER_GRAPHS=DIR` runs the graphs of another directory instead and writes `DIR/report.txt`: `NAME begin`, then
 //! `NAME equal`, `NAME refused KIND MESSAGE`, `NAME mismatch MESSAGE` or `NAME panic MESSAGE`. There, graphs may be
-//! refused. `gen/fuzz.sh` makes and sums up such runs.
+//! refused; here, `graphs/refused.txt` lists the refusals. `gen/fuzz.sh` makes and sums up such runs.
 
 mod common;
 
+use std::fs::File;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -41,14 +44,22 @@ fn random_graphs() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/graphs");
     let given = std::env::var_os("VINFER_GRAPHS").map(PathBuf::from);
     let root = given.clone().unwrap_or(own);
-    let lines: Vec<String> = graphs(&root).iter().map(|d| format!("{} {}", name(d), run(d))).collect();
-    let count = |word: &str| lines.iter().filter(|l| l.split(' ').nth(1) == Some(word)).count();
-    println!("{} equal, {} refused", count("equal"), count("refused"));
-    if given.is_some() {
-        std::fs::write(root.join("report.txt"), lines.join("\n") + "\n").expect("a report");
+    let mut report = given.as_ref().map(|d| File::create(d.join("report.txt")).expect("a report"));
+    let mut note = |line: &str| report.as_mut().map(|f| writeln!(f, "{line}").expect("a report"));
+    let mut lines = Vec::new();
+    for directory in graphs(&root) {
+        note(&format!("{} begin", name(&directory)));
+        let line = format!("{} {}", name(&directory), run(&directory).replace('\n', " "));
+        note(&line);
+        lines.push(line);
     }
-    let bad = |l: &&String| l.split(' ').nth(1).is_some_and(|w| w != "equal" && (w != "refused" || given.is_none()));
-    let bad: Vec<&String> = lines.iter().filter(bad).collect();
-    assert!(bad.is_empty(), "not bit-exact: {bad:#?}");
-    assert!(!lines.is_empty());
+    let of = |word: &str| lines.iter().filter(|l| l.split(' ').nth(1) == Some(word)).cloned().collect::<Vec<_>>();
+    let (equal, refused) = (of("equal").len(), of("refused"));
+    println!("{equal} equal, {} refused", refused.len());
+    let wrong = [of("mismatch"), of("panic")].concat();
+    assert!(wrong.is_empty(), "not bit-exact: {wrong:#?}");
+    if given.is_none() {
+        let short = |l: &String| l.split(' ').take(3).filter(|w| *w != "refused").collect::<Vec<_>>().join(" ");
+        common::check_refused(&root.join("refused.txt"), equal, &refused.iter().map(short).collect());
+    }
 }

@@ -1,7 +1,7 @@
 //! Integer inference: evaluates every value of a [`Program`].
 
-use vinfer_circuits::ops::AddOperand;
-use vinfer_circuits::program::{Op, Program};
+use vinfer_circuits::ops::{Operand, Requant};
+use vinfer_circuits::program::{Op, Program, Value};
 
 /// Why an execution cannot start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,21 +95,54 @@ pub fn run(program: &Program, inputs: &[Vec<i32>]) -> Result<Execution, ExecuteE
             }
             Op::Add(add) => {
                 let (a, a_value) = value(add.a);
-                let (b, shape, b_range) = match &add.b {
-                    AddOperand::Value(b) => {
-                        let (data, v) = value(*b);
-                        (data, &v.shape, (v.quantisation.lo(), v.quantisation.hi()))
-                    }
-                    AddOperand::Constant { shape, data, lo, hi } => (data.as_slice(), shape, (*lo, *hi)),
-                };
+                let (b, shape, b_range) = operand(program, &trace, &add.b);
                 let acc = add.accumulate(a, b, shape, output).unwrap_or_default();
                 (add.evaluate(a, a_value, b, shape, b_range, output), acc)
             }
+            Op::Multiply(m) => {
+                let (b, shape, _) = operand(program, &trace, &m.b);
+                let acc = m.accumulate(value(m.a).0, b, shape, output);
+                (requantise(&m.requant, &acc, output), acc)
+            }
+            Op::MatMul(m) => {
+                let ((a, a_value), (b, b_value)) = (value(m.a), value(m.b));
+                let acc = m.accumulate(a, a_value, b, b_value, output);
+                (requantise(&m.requant, &acc, output), acc)
+            }
+            Op::Arrange(a) => (
+                a.evaluate(output, |id| {
+                    let (data, v) = value(id);
+                    (data, v.shape.as_slice())
+                }),
+                Vec::new(),
+            ),
+            Op::Extremum(e) => {
+                let (x, input) = value(e.input);
+                (e.evaluate(x, input, output), Vec::new())
+            }
+            Op::Embed(e) => (e.evaluate(value(e.indices).0, output), Vec::new()),
+            Op::Float(f) => (f.evaluate(output, value), Vec::new()),
         };
         trace[op.output() as usize] = result;
         accumulators.push(accumulator);
     }
     Ok(Execution { trace, accumulators })
+}
+
+/// Data, shape and centred range of a second operand.
+fn operand<'a>(program: &'a Program, trace: &'a Trace, operand: &'a Operand) -> (&'a [i32], &'a [u32], (i32, i32)) {
+    match operand {
+        Operand::Value(id) => {
+            let value = &program.values[*id as usize];
+            (&trace[*id as usize], &value.shape, (value.quantisation.lo(), value.quantisation.hi()))
+        }
+        Operand::Constant { shape, data, lo, hi } => (data, shape, (*lo, *hi)),
+    }
+}
+
+fn requantise(requant: &Requant, acc: &[i64], output: &Value) -> Vec<i32> {
+    let (lo, hi) = (output.quantisation.lo(), output.quantisation.hi());
+    acc.iter().map(|&a| requant.apply(a, lo, hi)).collect()
 }
 
 fn load_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteError> {

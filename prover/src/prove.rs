@@ -9,7 +9,7 @@ use vinfer_circuits::functional::{
 };
 use vinfer_circuits::mle::index_bits;
 use vinfer_circuits::proof::Proof;
-use vinfer_circuits::statement::{Statement, raw_byte};
+use vinfer_circuits::statement::{Statement, raw_tensor};
 use vinfer_circuits::system::{Home, LeafOwner, PublicPort, Source, TableRows, domain_bits};
 use vinfer_circuits::transcript::Transcript;
 use vinfer_verifier::seed_transcript;
@@ -86,8 +86,7 @@ pub(crate) fn statement(
             .iter()
             .zip(tensors)
             .map(|(port, t)| {
-                let bytes: Option<Vec<u8>> = t.iter().map(|&v| raw_byte(v, port)).collect();
-                bytes.ok_or_else(|| ProveError::Range(port.name.clone()))
+                raw_tensor(t, port).ok_or_else(|| ProveError::Range(port.name.clone()))
             })
             .collect::<Result<Vec<_>, _>>()
     };

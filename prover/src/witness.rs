@@ -152,6 +152,7 @@ impl Witness {
                     self.contractions[step.instance as usize].push((source, odd));
                 }
             }
+            RequantForm::Exact => scaled.extend(cells.map(|(acc, bias, _)| from_i64(acc - bias))),
             RequantForm::Table { starts, lower, upper } => {
                 let (mut low, mut high) = (Vec::new(), Vec::new());
                 for (acc, bias, index) in cells {

@@ -20,7 +20,7 @@ use tiny::Rng;
 use tiny::interpreter::{signed, violation};
 use vinfer_circuits::field::{F, from_i64};
 use vinfer_circuits::lower::{RequantForm, RequantStep, Step};
-use vinfer_circuits::statement::{Statement, raw_byte};
+use vinfer_circuits::statement::{Statement, raw_tensor};
 use vinfer_circuits::system::Home;
 use vinfer_prover::{Witness, count_multiplicities};
 use vinfer_verifier::RejectReason;
@@ -238,10 +238,12 @@ fn false_outputs() {
         for (port, p) in ports.iter().enumerate() {
             for at in 0..honest.outputs[port].len().min(6) {
                 for delta in [1, -1, 100] {
-                    let Some(byte) = raw_byte(honest.outputs[port][at] + delta, p) else { continue };
+                    let mut outputs = honest.outputs[port].clone();
+                    outputs[at] += delta;
+                    let Some(raw) = raw_tensor(&outputs, p) else { continue };
                     tally.changes += 1;
                     let mut statement = honest.statement.clone();
-                    statement.outputs[port][at] = byte;
+                    statement.outputs[port] = raw;
                     let what = format!("{name}: output {port} element {at} {delta:+}");
                     // The witness stays honest: the claim on the public column fails.
                     let reason = tally.attack(&what, &honest, &statement, &honest.witness);

@@ -6,7 +6,7 @@ mod common;
 mod tiny;
 
 use common::honest::{CONTEXT, Honest, decode, encode};
-use vinfer_circuits::ops::{AddForm, AddOperand, Requant};
+use vinfer_circuits::ops::{AddForm, Operand, Requant};
 use vinfer_circuits::program::{IntType, Op, Program};
 use vinfer_circuits::statement::{KeyError, Statement};
 use vinfer_prover::{prove, prove_witness, setup};
@@ -189,7 +189,7 @@ fn neighbours(program: &Program) -> Vec<(String, Program)> {
             thresholds[at] = if thresholds[at] < high { thresholds[at] + 1 } else { low };
         }
     };
-    let table = |t: &mut Vec<i16>| {
+    let table = |t: &mut Vec<i32>| {
         let (first, last) = (t[0], t.len() - 1);
         let other = t.iter().position(|&v| v != first).unwrap_or(last);
         t.swap(0, other);
@@ -232,10 +232,10 @@ fn neighbours(program: &Program) -> Vec<(String, Program)> {
                         AddForm::Table { table: t } => table(t),
                     }
                 });
-                if let AddOperand::Constant { .. } = a.b {
+                if let Operand::Constant { .. } = a.b {
                     push(format!("op {index}: add constant"), &|p| {
                         let Op::Add(a) = &mut p.ops[index] else { unreachable!() };
-                        let AddOperand::Constant { data, hi, .. } = &mut a.b else { unreachable!() };
+                        let Operand::Constant { data, hi, .. } = &mut a.b else { unreachable!() };
                         data[0] += if data[0] < *hi { 1 } else { -1 };
                     });
                 }

@@ -44,7 +44,7 @@ use vinfer_circuits::functional::EvaluationClaim;
 use vinfer_circuits::proof::{Proof, ProofShape};
 use vinfer_circuits::schedule::Schedule;
 use vinfer_circuits::soundness::Budget;
-use vinfer_circuits::statement::{Statement, centred_value, raw_byte};
+use vinfer_circuits::statement::{Statement, centred_tensor, raw_tensor};
 use vinfer_circuits::system::{Home, Layout, PublicPort};
 
 /// What the caller demands of the statement; `None` accepts whatever the proof speaks of.
@@ -168,7 +168,7 @@ impl PreparedKey {
         // 3. The proof shows the statement.
         let digest = self.verify_proof(&statement, &proof)?;
         let centred = |ports: &[PublicPort], raw: &[Vec<u8>]| {
-            ports.iter().zip(raw).map(|(p, t)| t.iter().map(|&b| centred_value(b, p)).collect()).collect()
+            ports.iter().zip(raw).map(|(p, t)| centred_tensor(t, p).unwrap_or_default()).collect()
         };
         Ok(Verified {
             statement: digest,
@@ -193,7 +193,7 @@ impl PreparedKey {
                     if u64::try_from(tensor.len()).ok() != Some(port.len()) {
                         return Err(VerifyError::Expectation { what });
                     }
-                    tensor.iter().map(|&v| raw_byte(v, port).ok_or(VerifyError::Expectation { what })).collect()
+                    raw_tensor(tensor, port).ok_or(VerifyError::Expectation { what })
                 })
                 .collect::<Result<Vec<Vec<u8>>, VerifyError>>()
         };

@@ -9,13 +9,13 @@ use crate::error::RejectReason;
 use p3_field::PrimeCharacteristicRing;
 use vinfer_circuits::field::{K, from_i64};
 use vinfer_circuits::functional::EvaluationClaim;
-use vinfer_circuits::statement::{Statement, centred_value};
+use vinfer_circuits::statement::{Statement, centred_tensor};
 use vinfer_circuits::system::{ColumnId, PublicPort, System};
 
 /// Cells of every public column, row-major over its real axes.
 pub(crate) type PublicColumns = BTreeMap<ColumnId, Vec<i32>>;
 
-/// Builds the public columns from the statement. Raw bytes are in range by their type; two ports of one column must
+/// Builds the public columns from the statement. Every element is in the range of its type; two ports of one column must
 /// agree.
 pub(crate) fn bind(system: &System, statement: &Statement) -> Result<PublicColumns, RejectReason> {
     let mut columns = PublicColumns::new();
@@ -33,9 +33,10 @@ pub(crate) fn bind(system: &System, statement: &Statement) -> Result<PublicColum
 /// Centred cells of a port's tensor in the order of its column.
 fn column_cells(system: &System, port: &PublicPort, raw: &[u8]) -> Option<Vec<i32>> {
     let dims = &system.columns.get(usize::try_from(port.column).ok()?)?.dims;
-    if u64::try_from(raw.len()).ok()? != port.len() {
+    if u64::try_from(raw.len()).ok()? != port.raw_len() {
         return None;
     }
+    let centred = centred_tensor(raw, port)?;
     // Stride of each column axis in the logical tensor, row-major over `order`.
     let mut strides = vec![0usize; dims.len()];
     let mut stride = 1usize;
@@ -50,7 +51,7 @@ fn column_cells(system: &System, port: &PublicPort, raw: &[u8]) -> Option<Vec<i3
         offsets =
             offsets.iter().flat_map(|&base| (0..size).map(move |i| base.saturating_add(i.saturating_mul(s)))).collect();
     }
-    offsets.into_iter().map(|at| raw.get(at).map(|&b| centred_value(b, port))).collect()
+    offsets.into_iter().map(|at| centred.get(at).copied()).collect()
 }
 
 /// Checks a claim about a public column by evaluating it.

@@ -8,7 +8,7 @@ use super::requant::{Accumulator, AccumulatorSource};
 use super::views::{Signal, View};
 use super::{Lowering, same_maps};
 use crate::field::from_i64;
-use crate::ops::{Add, AddForm, AddOperand, Lookup, Requant, Sum};
+use crate::ops::{Add, AddForm, Operand, Lookup, Requant, Sum};
 use crate::program::ValueId;
 use crate::system::{AxisMap, ColumnId, Expr, Source};
 
@@ -70,7 +70,7 @@ impl Lowering<'_> {
     pub(super) fn add(&mut self, op_index: usize, op: &Add) -> Result<(), Signal> {
         let a_view = self.view(op.a)?.clone();
         let out_shape = self.program.values[op.output as usize].shape.clone();
-        if let AddOperand::Value(b) = &op.b {
+        if let Operand::Value(b) = &op.b {
             let b_view = self.view(*b)?.clone();
             self.unify(op.a, &a_view, *b, &b_view)?;
         }
@@ -79,14 +79,14 @@ impl Lowering<'_> {
         let axis_of = domain_axes(&atoms);
         let a_source = Source::Column { column: a_view.column, maps: self.read_maps(&a_view, &axis_of) };
         let (b_source, b_range) = match &op.b {
-            AddOperand::Value(b) => {
+            Operand::Value(b) => {
                 let view = self.view(*b)?.clone();
                 let value = &self.program.values[*b as usize];
                 let wide = |axis: usize| value.shape[axis] == out_shape[axis];
                 let maps = self.read_maps(&view, |axis, atom| if wide(axis) { axis_of(axis, atom) } else { None });
                 (Source::Column { column: view.column, maps }, (value.quantisation.lo(), value.quantisation.hi()))
             }
-            AddOperand::Constant { shape, data, lo, hi } => {
+            Operand::Constant { shape, data, lo, hi } => {
                 let mut own_dims = Vec::new();
                 let mut maps = Vec::new();
                 for (axis, &size) in shape.iter().enumerate() {
@@ -132,6 +132,15 @@ impl Lowering<'_> {
                     range: (out.lo(), out.hi()),
                     source: AccumulatorSource::Linear(vec![(*multiplier_a, a_source), (*multiplier_b, b_source)]),
                 });
+            }
+            AddForm::Exact { multiplier_a, multiplier_b, offset } => {
+                let y = Source::Column { column, maps: same_maps(dims.len()) };
+                let instance = self.new_instance(dims, vec![a_source, b_source, y]);
+                let terms = [*multiplier_a, *multiplier_b, -1].into_iter().map(|c| coefficient(i64::from(c))).zip(0..);
+                let mut difference = expr(terms.collect());
+                difference.constant = coefficient(i64::from(*offset));
+                let table = self.range_table(0);
+                self.push_lookup(instance, table, vec![difference]);
             }
             AddForm::Table { table } => {
                 let width = i64::from(b_range.1 - b_range.0 + 1);

@@ -7,6 +7,7 @@
 //!   `R < B = 2^E + (2 s - 1) D` by range checks of `B / 2^f - 1 - floor(R / 2^f)`, which is exact since the bound is a
 //!   multiple of `2^f`: f leaves the two topmost limbs, so the difference is `slack + 2^T * high`, both in T bits.
 //! * TABLE: `(channel, y, t_lo, t_hi)` is a table row, `acc - t_lo` and `t_hi - 1 - acc` in the range table.
+//! * EXACT: `acc - y` is the only row of the one-row table.
 //!
 //! No wraparound: |A| < 2^62 by the program's reachable ranges (checked in `Program::validate` and below), the right-hand
 //! sides are below 2^62 by the widths of their tables, so equality in F is equality in the integers.
@@ -62,6 +63,8 @@ pub enum RequantForm {
         /// Column of the interval end.
         upper: ColumnId,
     },
+    /// The result is the accumulator.
+    Exact,
 }
 
 /// How to fill the hint columns of one block.
@@ -125,6 +128,7 @@ struct Sorted {
     line: Vec<u32>,
     parity: Vec<u32>,
     table: Vec<u32>,
+    exact: Vec<u32>,
 }
 
 /// log2 of `program::MAX_PRODUCT`.
@@ -138,17 +142,19 @@ impl Lowering<'_> {
     /// Emits all blocks; returns the multiplier of each channel (1 for TABLE channels).
     pub(super) fn requantise(&mut self, acc: &Accumulator<'_>) -> Vec<i64> {
         let mut row_multipliers = vec![1i64; acc.requant.len()];
-        let mut sorted = Sorted { line: Vec::new(), parity: Vec::new(), table: Vec::new() };
+        let mut sorted = Sorted { line: Vec::new(), parity: Vec::new(), table: Vec::new(), exact: Vec::new() };
         for (channel, requant) in acc.requant.iter().enumerate() {
             match requant {
                 Requant::Line { .. } => sorted.line.push(channel as u32),
                 Requant::Parity { .. } => sorted.parity.push(channel as u32),
                 Requant::Table { .. } => sorted.table.push(channel as u32),
+                Requant::Exact => sorted.exact.push(channel as u32),
             }
         }
         self.line_block(acc, &mut sorted, &mut row_multipliers);
         self.parity_block(acc, &mut sorted, &mut row_multipliers);
         self.table_block(acc, &sorted);
+        self.exact_block(acc, &sorted.exact);
         row_multipliers
     }
 
@@ -467,6 +473,21 @@ impl Lowering<'_> {
         self.push_lookup(block.instance, range, vec![above]);
         self.push_lookup(block.instance, range, vec![below]);
         self.push_requant(acc, block.instance, channels, RequantForm::Table { starts, lower, upper });
+    }
+
+    /// `acc + bias - y = 0`.
+    fn exact_block(&mut self, acc: &Accumulator<'_>, channels: &[u32]) {
+        if channels.is_empty() {
+            return;
+        }
+        let bias: Vec<i64> = channels.iter().map(|&ch| acc.bias[ch as usize]).collect();
+        let block = self.open_block(acc, channels, 1);
+        let mut difference = self.channel_constant(&block, acc, &bias).expr(1, 0);
+        difference.terms.extend(block.terms.iter().map(|&(c, s)| (coefficient(c), s)));
+        difference.terms.push((coefficient(-1), block.y));
+        let table = self.range_table(0);
+        self.push_lookup(block.instance, table, vec![difference]);
+        self.push_requant(acc, block.instance, channels.to_vec(), RequantForm::Exact);
     }
 
     fn push_requant(&mut self, acc: &Accumulator<'_>, instance: usize, channels: Vec<u32>, form: RequantForm) {

@@ -1,29 +1,13 @@
-//! `Add`: requantised sum of two tensors (QLinearAdd), with broadcasting of the second operand.
+//! `Add`: a function of two tensors, element by element, with broadcasting of the second operand: the requantised sum
+//! (QLinearAdd), an exact integer combination, or any function of two small integers as a table (Sub, Div, comparisons,
+//! selection by a mask).
 
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::contract::row_major_strides;
 use super::floor_div_pow2;
+use super::operand::{Operand, broadcast_index};
 use crate::program::{Value, ValueId};
-
-/// Second operand of [`Add`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AddOperand {
-    /// Another tensor; its shape equals the output's or has size 1 where it is broadcast (same rank).
-    Value(ValueId),
-    /// A constant, centred, in `lo..=hi`; same broadcasting rule.
-    Constant {
-        /// Shape, same rank as the output.
-        shape: Vec<u32>,
-        /// Row-major centred elements.
-        data: Vec<i32>,
-        /// Smallest possible element.
-        lo: i32,
-        /// Largest possible element.
-        hi: i32,
-    },
-}
 
 /// Exact integer form of the two-input step function (centred operands and result).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,10 +23,19 @@ pub enum AddForm {
         /// Exponent of the divisor, at most 44.
         shift: u8,
     },
+    /// `y = a * multiplier_a + b * multiplier_b + offset`, which must lie in the output's range for all operands.
+    Exact {
+        /// Multiplier of `a`.
+        multiplier_a: i32,
+        /// Multiplier of `b`.
+        multiplier_b: i32,
+        /// Additive offset.
+        offset: i32,
+    },
     /// `y = table[(a - a_lo) * (b_hi - b_lo + 1) + (b - b_lo)]`.
     Table {
         /// All results, `a` outermost.
-        table: Vec<i16>,
+        table: Vec<i32>,
     },
 }
 
@@ -52,7 +45,7 @@ pub struct Add {
     /// First operand; its shape equals the output's.
     pub a: ValueId,
     /// Second operand.
-    pub b: AddOperand,
+    pub b: Operand,
     /// Output value.
     pub output: ValueId,
     /// Step function.
@@ -67,14 +60,15 @@ impl Add {
                 let v = i64::from(a) * multiplier_a + i64::from(b) * multiplier_b + offset;
                 floor_div_pow2(v, *shift).clamp(i64::from(out.0), i64::from(out.1)) as i32
             }
+            AddForm::Exact { multiplier_a, multiplier_b, offset } => a * multiplier_a + b * multiplier_b + offset,
             AddForm::Table { table } => {
                 let width = (b_range.1 - b_range.0 + 1) as usize;
-                i32::from(table[(a - a_lo) as usize * width + (b - b_range.0) as usize])
+                table[(a - a_lo) as usize * width + (b - b_range.0) as usize]
             }
         }
     }
 
-    /// The linear combination that LINE requantises, before its offset; `None` for a table.
+    /// The linear combination that LINE requantises, before its offset; `None` for the other forms.
     pub fn accumulate(&self, a: &[i32], b: &[i32], b_shape: &[u32], output: &Value) -> Option<Vec<i64>> {
         let AddForm::Line { multiplier_a, multiplier_b, .. } = self.form else { return None };
         let index = broadcast_index(&output.shape, b_shape);
@@ -101,17 +95,4 @@ impl Add {
         let a_lo = a_value.quantisation.lo();
         a.iter().enumerate().map(|(at, &x)| self.apply(x, b[index(at)], a_lo, b_range, out)).collect()
     }
-}
-
-/// Flat index into a tensor of `shape` broadcast to `output`, from a flat output index.
-fn broadcast_index(output: &[u32], shape: &[u32]) -> impl Fn(usize) -> usize {
-    let own = row_major_strides(shape);
-    let axes: Vec<(usize, usize, usize)> = row_major_strides(output)
-        .into_iter()
-        .zip(output)
-        .zip(shape.iter().zip(own))
-        .filter(|&(_, (&size, _))| size > 1)
-        .map(|((stride, &len), (_, own))| (stride, len as usize, own))
-        .collect();
-    move |at| axes.iter().map(|&(stride, len, own)| at / stride % len * own).sum()
 }

@@ -1,4 +1,4 @@
-//! `Lookup`: any unary function of an 8-bit value, as a table.
+//! `Lookup`: any unary function of a small integer, as a table.
 
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,13 @@ pub struct Lookup {
     /// Output value; same shape.
     pub output: ValueId,
     /// One centred result for each centred input from `lo` to `hi`.
-    pub table: Vec<i16>,
+    pub table: Vec<i32>,
 }
 
 impl Lookup {
     /// Reference semantics.
     pub fn evaluate(&self, x: &[i32], input: &Value) -> Vec<i32> {
         let lo = input.quantisation.lo();
-        x.iter().map(|&v| i32::from(self.table[(v - lo) as usize])).collect()
+        x.iter().map(|&v| self.table[(v - lo) as usize]).collect()
     }
 }

@@ -37,6 +37,8 @@ pub enum Requant {
         /// `thresholds[i]` is the least accumulator with `y >= lo + 1 + i`, clipped into `[min_acc, max_acc + 1]`.
         thresholds: Vec<i64>,
     },
+    /// `y = acc`, which must lie in `lo..=hi` for every reachable accumulator (MatMulInteger, ConvInteger, ReduceSum).
+    Exact,
 }
 
 impl Requant {
@@ -50,11 +52,12 @@ impl Requant {
         let y = match self {
             Self::Line { .. } | Self::Parity { .. } => self.level(acc).clamp(lo, hi),
             Self::Table { thresholds } => lo + thresholds.partition_point(|&t| t <= acc) as i64,
+            Self::Exact => acc,
         };
         y as i32
     }
 
-    /// The level before clamping (LINE and PARITY; 0 for TABLE).
+    /// The level before clamping (the accumulator itself for EXACT, 0 for TABLE).
     pub fn level(&self, acc: i64) -> i64 {
         match *self {
             Self::Line { multiplier, offset, shift } => floor_div_pow2(acc * multiplier + offset, shift),
@@ -66,6 +69,7 @@ impl Requant {
                 2 * u + i64::from(remainder >= (1i64 << shift) - odd_delta)
             }
             Self::Table { .. } => 0,
+            Self::Exact => acc,
         }
     }
 }

@@ -3,8 +3,17 @@
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 
-use super::{Op, Program, ValueId};
-use crate::ops::{AddForm, AddOperand, Requant, RewireKind, Window};
+use super::{IntType, Op, Program, ValueId};
+use crate::ops::{AddForm, Requant, RewireKind, Window};
+
+mod activations;
+mod float;
+pub use float::IntegerTable;
+use activations::{broadcasts, is_float};
+
+/// A check that names the rule it finds broken.
+type Rule<T> = Result<T, &'static str>;
+
 
 /// A rule that a program breaks. Produced by damaged or hand-made program files; the compiler never emits one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +51,9 @@ pub enum ProgramError {
 /// the field is equality in the integers.
 pub const MAX_PRODUCT: u128 = 1 << 61;
 
+/// Most rows of one function table.
+const MAX_TABLE: i64 = 1 << 20;
+
 /// Most elements one tensor may hold.
 const MAX_ELEMENTS: u64 = 1 << 28;
 
@@ -57,6 +69,7 @@ impl Program {
             let ok = value.shape.len() <= 8
                 && count.is_some_and(|n| (1..=MAX_ELEMENTS).contains(&n))
                 && (q.int_type.min()..=q.int_type.max()).contains(&q.zero_point)
+                && (q.int_type != IntType::F32 || q.zero_point == 0)
                 && q.scale().is_finite()
                 && q.scale() > 0.0;
             if !ok {
@@ -102,7 +115,28 @@ impl Program {
     fn validate_op(&self, index: usize, op: &Op) -> Result<(), ProgramError> {
         let bad = |what| ProgramError::BadOp { index, what };
         let out = self.value(op.output())?;
+        let integers = match op {
+            Op::Contract(_) | Op::Sum(_) | Op::Add(_) | Op::Lookup(_) | Op::MaxPool(_) => true,
+            Op::MatMul(_) | Op::Multiply(_) | Op::Extremum(_) | Op::Embed(_) => true,
+            Op::Rewire(_) | Op::Arrange(_) | Op::Float(_) => false,
+        };
+        if integers && op.inputs().into_iter().chain([op.output()]).any(|id| is_float(&self.values[id as usize])) {
+            return Err(bad("an integer operation on floats"));
+        }
+        let in_i32 = |(min, max): (i64, i64)| {
+            let outside = [min, max].into_iter().find(|&bound| i32::try_from(bound).is_err());
+            outside.map_or(Ok(()), |bound| Err(ProgramError::Overflow { index, channel: 0, bound }))
+        };
         match op {
+            Op::Arrange(a) => self.check_arrange(a, out).map_err(bad)?,
+            Op::MatMul(m) => {
+                let (a, b) = (self.value(m.a)?, self.value(m.b)?);
+                in_i32(self.check_matmul(m, a, b, out).map_err(bad)?)?;
+            }
+            Op::Multiply(m) => in_i32(self.check_multiply(m, self.value(m.a)?, out).map_err(bad)?)?,
+            Op::Extremum(e) => self.check_extremum(e, self.value(e.input)?, out).map_err(bad)?,
+            Op::Embed(e) => self.check_embed(e, self.value(e.indices)?, out).map_err(bad)?,
+            Op::Float(f) => self.check_float(f, out).map_err(bad)?,
             Op::Contract(c) => {
                 let input = self.value(c.input)?;
                 let channel = c.channel_axis as usize;
@@ -160,45 +194,41 @@ impl Program {
             }
             Op::Add(add) => {
                 let a = self.value(add.a)?;
-                let (b_shape, b_lo, b_hi) = match &add.b {
-                    AddOperand::Value(b) => {
-                        let b = self.value(*b)?;
-                        (&b.shape, b.quantisation.lo(), b.quantisation.hi())
-                    }
-                    AddOperand::Constant { shape, data, lo, hi } => {
-                        let count: u64 = shape.iter().map(|&d| u64::from(d)).product();
-                        if count != data.len() as u64
-                            || shape.len() > 8
-                            || lo > hi
-                            || *lo < -255
-                            || *hi > 255
-                            || data.iter().any(|v| v < lo || v > hi)
-                        {
-                            return Err(bad("add: constant operand"));
-                        }
-                        (shape, *lo, *hi)
-                    }
-                };
-                if a.shape != out.shape
-                    || b_shape.len() != out.shape.len()
-                    || b_shape.iter().zip(&out.shape).any(|(&b, &o)| b != o && b != 1)
-                {
+                let (b_shape, (b_lo, b_hi)) = self.operand(&add.b).map_err(bad)?;
+                if a.shape != out.shape || !broadcasts(b_shape, &out.shape) {
                     return Err(bad("add: shapes"));
                 }
+                let (a_lo, a_hi) = (i64::from(a.quantisation.lo()), i64::from(a.quantisation.hi()));
+                let (lo, hi) = (out.quantisation.lo(), out.quantisation.hi());
                 match &add.form {
                     AddForm::Line { multiplier_a, multiplier_b, offset, shift } => {
-                        let bound = multiplier_a.unsigned_abs() as u128 * 255
-                            + multiplier_b.unsigned_abs() as u128 * 255
-                            + offset.unsigned_abs() as u128;
+                        let reach = |m: i64, lo: i64, hi: i64| {
+                            u128::from(m.unsigned_abs()) * u128::from(lo.unsigned_abs().max(hi.unsigned_abs()))
+                        };
+                        let bound = reach(*multiplier_a, a_lo, a_hi)
+                            + reach(*multiplier_b, b_lo, b_hi)
+                            + u128::from(offset.unsigned_abs());
                         if *shift > 44 || bound >= MAX_PRODUCT {
                             return Err(bad("add: constants too large"));
                         }
                     }
+                    AddForm::Exact { multiplier_a, multiplier_b, offset } => {
+                        let span = |m: i32, lo: i64, hi: i64| {
+                            let (x, y) = (i64::from(m) * lo, i64::from(m) * hi);
+                            (x.min(y), x.max(y))
+                        };
+                        let (sa, sb) = (span(*multiplier_a, a_lo, a_hi), span(*multiplier_b, b_lo, b_hi));
+                        let least = sa.0.saturating_add(sb.0).saturating_add(i64::from(*offset));
+                        let most = sa.1.saturating_add(sb.1).saturating_add(i64::from(*offset));
+                        if least < i64::from(lo) || most > i64::from(hi) {
+                            return Err(bad("add: the exact result can leave its range"));
+                        }
+                    }
                     AddForm::Table { table } => {
-                        let rows = (a.quantisation.hi() - a.quantisation.lo() + 1) as usize;
-                        let width = (b_hi - b_lo + 1) as usize;
-                        let (lo, hi) = (out.quantisation.lo(), out.quantisation.hi());
-                        if table.len() != rows * width || table.iter().any(|&y| !(lo..=hi).contains(&i32::from(y))) {
+                        let (rows, width) = (a_hi - a_lo + 1, b_hi - b_lo + 1);
+                        let count = rows.saturating_mul(width);
+                        let small = count <= MAX_TABLE && table.len() as i64 == count;
+                        if !small || table.iter().any(|y| !(lo..=hi).contains(y)) {
                             return Err(bad("add: table"));
                         }
                     }
@@ -207,10 +237,11 @@ impl Program {
             Op::Lookup(l) => {
                 let input = self.value(l.input)?;
                 let (lo, hi) = (out.quantisation.lo(), out.quantisation.hi());
-                let rows = (input.quantisation.hi() - input.quantisation.lo() + 1) as usize;
+                let rows = i64::from(input.quantisation.hi()) - i64::from(input.quantisation.lo()) + 1;
                 if input.shape != out.shape
-                    || l.table.len() != rows
-                    || l.table.iter().any(|&y| !(lo..=hi).contains(&i32::from(y)))
+                    || rows > MAX_TABLE
+                    || l.table.len() as i64 != rows
+                    || l.table.iter().any(|y| !(lo..=hi).contains(y))
                 {
                     return Err(bad("lookup: shape or table"));
                 }
@@ -235,7 +266,8 @@ impl Program {
             }
             Op::Rewire(r) => {
                 let input = self.value(r.input)?;
-                let same = input.quantisation.lo() == out.quantisation.lo()
+                let same = is_float(input) == is_float(out)
+                    && input.quantisation.lo() == out.quantisation.lo()
                     && input.quantisation.hi() == out.quantisation.hi();
                 let fits = match &r.kind {
                     RewireKind::Reshape => input.len() == out.len(),
@@ -317,12 +349,17 @@ fn check_requant(requant: &Requant, min: i64, max: i64, out: &super::Value) -> R
             }
         }
         Requant::Table { thresholds } => {
-            let levels = (out.quantisation.hi() - out.quantisation.lo()) as usize;
-            if thresholds.len() != levels
+            let levels = i64::from(out.quantisation.hi()) - i64::from(out.quantisation.lo());
+            if thresholds.len() as i64 != levels
                 || thresholds.windows(2).any(|p| p[0] > p[1])
                 || thresholds.iter().any(|&t| t < min || t > max + 1)
             {
                 return Err("TABLE thresholds out of range");
+            }
+        }
+        Requant::Exact => {
+            if min < i64::from(out.quantisation.lo()) || max > i64::from(out.quantisation.hi()) {
+                return Err("an exact result can leave its range");
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Rng;
 use vinfer_circuits::ops::{
-    Add, AddForm, AddOperand, Contract, Lookup, MaxPool, Requant, Rewire, RewireKind, Sum, Window,
+    Add, AddForm, Operand, Contract, Lookup, MaxPool, Requant, Rewire, RewireKind, Sum, Window,
 };
 use vinfer_circuits::program::{IntType, Op, Port, PortType, Program, Quantisation, Value};
 
@@ -57,7 +57,7 @@ impl Builder {
     fn finish(mut self, value: u32) -> Program {
         let shape = self.program.values[value as usize].shape.clone();
         let output = self.value(&shape, 0, IntType::U8);
-        let table = (0..256).map(|i: i32| ((i * 37 + 11) & 255) as i16).collect();
+        let table = (0..256).map(|i: i32| (i * 37 + 11) & 255).collect();
         self.program.ops.push(Op::Lookup(Lookup { input: value, output, table }));
         let port = self.port(output);
         self.program.outputs.push(port);
@@ -136,21 +136,21 @@ impl Builder {
         output
     }
 
-    fn add(&mut self, a: u32, b: AddOperand, form: Form) -> u32 {
+    fn add(&mut self, a: u32, b: Operand, form: Form) -> u32 {
         let shape = self.program.values[a as usize].shape.clone();
         let output = self.hidden(&shape);
         let (a_q, q) =
             (self.program.values[a as usize].quantisation, self.program.values[output as usize].quantisation);
         let b_range = match &b {
-            AddOperand::Value(b) => {
+            Operand::Value(b) => {
                 let q = self.program.values[*b as usize].quantisation;
                 (q.lo(), q.hi())
             }
-            AddOperand::Constant { lo, hi, .. } => (*lo, *hi),
+            Operand::Constant { lo, hi, .. } => (*lo, *hi),
         };
         let form = if form == Form::Table {
             let rows = (a_q.hi() - a_q.lo() + 1) * (b_range.1 - b_range.0 + 1);
-            AddForm::Table { table: (0..rows).map(|_| self.rng.range(q.lo().into(), q.hi().into()) as i16).collect() }
+            AddForm::Table { table: (0..rows).map(|_| self.rng.range(q.lo().into(), q.hi().into()) as i32).collect() }
         } else {
             let shift = self.rng.range(14, 30) as u8;
             AddForm::Line {
@@ -222,12 +222,12 @@ pub(crate) fn all(seed: u64) -> Vec<Named> {
     let mut b = Builder::new(seed);
     let x = b.input(&[1, 3, 2]);
     let w = b.input(&[1, 3, 1]);
-    let y = b.add(x, AddOperand::Value(w), Form::Line);
+    let y = b.add(x, Operand::Value(w), Form::Line);
     out.push(("add line", b.finish(y)));
     let mut b = Builder::new(seed);
     let x = b.input(&[1, 3, 2]);
     let data = vec![-3, 4];
-    let y = b.add(x, AddOperand::Constant { shape: vec![1, 1, 2], data, lo: -5, hi: 6 }, Form::Table);
+    let y = b.add(x, Operand::Constant { shape: vec![1, 1, 2], data, lo: -5, hi: 6 }, Form::Table);
     out.push(("add table", b.finish(y)));
     let mut b = Builder::new(seed);
     let x = b.input(&[1, 2, 5, 5]);
@@ -242,7 +242,7 @@ pub(crate) fn all(seed: u64) -> Vec<Named> {
     out.push(("rewire", b.finish(y)));
     let mut b = Builder::new(seed);
     let x = b.input(&[1, 7]);
-    let table = (0..256).map(|_| b.rng.range(-100, 100) as i16).collect();
+    let table = (0..256).map(|_| b.rng.range(-100, 100) as i32).collect();
     let y = b.value(&[1, 7], 0, IntType::I8);
     b.program.ops.push(Op::Lookup(Lookup { input: x, output: y, table }));
     out.push(("lookup", b.finish(y)));
@@ -256,7 +256,7 @@ pub(crate) fn lookups(seed: u64, len: u32, stages: usize) -> Program {
     for _ in 1..stages {
         let y = b.hidden(&[1, len]);
         let lo = b.program.values[y as usize].quantisation.lo();
-        let table = (0..256).map(|i: i32| (((i * 101 + 7) & 255) + lo) as i16).collect();
+        let table = (0..256).map(|i: i32| ((i * 101 + 7) & 255) + lo).collect();
         b.program.ops.push(Op::Lookup(Lookup { input: x, output: y, table }));
         x = y;
     }

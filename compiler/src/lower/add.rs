@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use vinfer_circuits::ops::{Add, AddForm, AddOperand};
+use vinfer_circuits::ops::{Add, AddForm, Operand};
 use vinfer_circuits::program::{IntType, Op, Quantisation, ValueId};
 
 use super::Lowering;
@@ -172,9 +172,9 @@ impl Lowering<'_> {
         };
         let a = self.reshaped(at, a, shape.clone())?;
         let b = match &b.0.source {
-            Source::Value(value) => AddOperand::Value(self.reshaped(at, *value, b.1.clone())?),
+            Source::Value(value) => Operand::Value(self.reshaped(at, *value, b.1.clone())?),
             Source::Constant(data) => {
-                AddOperand::Constant { shape: b.1.clone(), data: data.to_vec(), lo: b_range.0, hi: b_range.1 }
+                Operand::Constant { shape: b.1.clone(), data: data.to_vec(), lo: b_range.0, hi: b_range.1 }
             }
         };
         let output = self.value(node, at.output(), shape.clone(), quantisation)?;
@@ -204,6 +204,9 @@ fn exchange(form: AddForm, a: (i32, i32), b: (i32, i32)) -> AddForm {
     match form {
         AddForm::Line { multiplier_a, multiplier_b, offset, shift } => {
             AddForm::Line { multiplier_a: multiplier_b, multiplier_b: multiplier_a, offset, shift }
+        }
+        AddForm::Exact { multiplier_a, multiplier_b, offset } => {
+            AddForm::Exact { multiplier_a: multiplier_b, multiplier_b: multiplier_a, offset }
         }
         AddForm::Table { table } => {
             let (rows, columns) = ((a.1 - a.0 + 1) as usize, (b.1 - b.0 + 1) as usize);

@@ -36,6 +36,7 @@ impl Lowering<'_> {
             Requant::Line { .. } => line += 1,
             Requant::Parity { .. } => parity += 1,
             Requant::Table { .. } => table += 1,
+            Requant::Exact => {}
         };
         let primitive = match &op {
             Op::Contract(c) => {
@@ -51,6 +52,7 @@ impl Lowering<'_> {
                 match add.form {
                     AddForm::Line { .. } => line += 1,
                     AddForm::Table { .. } => table += 1,
+                    AddForm::Exact { .. } => {}
                 }
                 "Add"
             }
@@ -60,6 +62,21 @@ impl Lowering<'_> {
             }
             Op::MaxPool(_) => "MaxPool",
             Op::Rewire(_) => "Rewire",
+            Op::Arrange(_) => "Arrange",
+            Op::MatMul(m) => {
+                count(&m.requant);
+                let inner = self.values[m.a as usize].shape.last().copied().unwrap_or(1);
+                macs = elements.saturating_mul(u64::from(inner));
+                "MatMul"
+            }
+            Op::Multiply(m) => {
+                count(&m.requant);
+                macs = elements;
+                "Multiply"
+            }
+            Op::Extremum(_) => "Extremum",
+            Op::Embed(_) => "Embed",
+            Op::Float(_) => "Float",
         };
         self.report.rows.push(Row {
             node: node.to_owned(),
@@ -109,7 +126,6 @@ impl Lowering<'_> {
     ) -> Result<ValueId, CompileError> {
         let shape = self.value_ref(input).shape.clone();
         let output = self.value(output_name, output_name.output(), shape, quantisation)?;
-        let table = table.into_iter().map(|y| y as i16).collect();
         self.emit(node.0, node.1, Op::Lookup(Lookup { input, output, table }), None);
         Ok(output)
     }

@@ -149,6 +149,7 @@ impl Lowering<'_> {
         let data = match int_type {
             IntType::U8 => Data::U8(raw.into_iter().map(|v| v as u8).collect()),
             IntType::I8 => Data::I8(raw.into_iter().map(|v| v as i8).collect()),
+            _ => return Err(node.unsupported("quantisation of constants to another type than 8 bits", "use uint8 or int8")),
         };
         Ok(State::Constant(Rc::new(Tensor { dims: tensor.dims.clone(), data })))
     }

@@ -28,6 +28,7 @@ fn merge_one(graph: &mut Graph) -> bool {
         let zero_point = match merged.int_type {
             IntType::U8 => Data::U8(vec![merged.zero_point as u8]),
             IntType::I8 => Data::I8(vec![merged.zero_point as i8]),
+            _ => return false,
         };
         for (slot, data) in [(1, Data::F32(vec![merged.scale()])), (2, zero_point)] {
             let name = graph.fresh_name("merged");

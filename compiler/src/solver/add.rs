@@ -48,12 +48,12 @@ struct Problem {
     lo: i32,
     hi: i32,
     /// As in [`AddForm::Table`].
-    results: Vec<i16>,
+    results: Vec<i32>,
 }
 
 impl Problem {
     /// The results of each `a`.
-    fn rows(&self) -> impl Iterator<Item = (i64, &[i16])> {
+    fn rows(&self) -> impl Iterator<Item = (i64, &[i32])> {
         let width = (i64::from(self.b_range.1) - i64::from(self.b_range.0) + 1).max(1);
         (i64::from(self.a_range.0)..).zip(self.results.chunks(width as usize))
     }
@@ -117,17 +117,17 @@ impl Problem {
 }
 
 /// All results, `a` outermost.
-fn results(scales: &AddScales, a_range: (i32, i32), b_range: (i32, i32)) -> Vec<i16> {
+fn results(scales: &AddScales, a_range: (i32, i32), b_range: (i32, i32)) -> Vec<i32> {
     let kernel = AddKernel::new(scales);
     let (a_values, b_values) = (a_range.0..=a_range.1, b_range.0..=b_range.1);
     if scales.swapped {
         let result = |inner: f32| b_values.clone().map(move |b| (b, inner));
-        a_values.flat_map(|a| result(kernel.inner(a))).map(|(b, inner)| kernel.outer(b, inner) as i16).collect()
+        a_values.flat_map(|a| result(kernel.inner(a))).map(|(b, inner)| kernel.outer(b, inner)).collect()
     } else {
         let inner: Vec<f32> = b_values.map(|b| kernel.inner(b)).collect();
         a_values
             .flat_map(|a| inner.iter().map(move |&inner| (a, inner)))
-            .map(|(a, i)| kernel.outer(a, i) as i16)
+            .map(|(a, i)| kernel.outer(a, i))
             .collect()
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -147,4 +147,25 @@ pub(crate) fn compare(compiled: &Compiled, directory: &Path) -> Result<usize, St
     let given = read_npz(&directory.join("inputs.npz"));
     let expected = read_npz(&directory.join("ort_outputs.npz"));
     differences(compiled, &given, &expected)
+}
+
+/// Compares refusals (`NAME KIND`) with a committed list whose first line is the number of cases that pass;
+/// `VINFER_UPDATE_REFUSED=1` rewrites the list.
+pub(crate) fn check_refused(path: &Path, passed: usize, refused: &BTreeSet<String>) {
+    if std::env::var_os("VINFER_UPDATE_REFUSED").is_some() {
+        let lines: String = refused.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        std::fs::write(path, format!("{passed} passed\n{lines}")).expect("written");
+        return;
+    }
+    let text = std::fs::read_to_string(path).expect("a list of refusals");
+    let (first, rest) = text.split_once('\n').expect("a first line");
+    let least: usize = first.split(' ').next().and_then(|n| n.parse().ok()).expect("a count");
+    let listed: BTreeSet<String> = rest.lines().map(str::to_owned).collect();
+    let new: Vec<_> = refused.difference(&listed).collect();
+    let gone: Vec<_> = listed.difference(refused).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "refused but not listed: {new:?}; listed but not refused so: {gone:?}; VINFER_UPDATE_REFUSED=1 rewrites the list"
+    );
+    assert!(passed >= least, "{passed} pass, {least} did");
 }

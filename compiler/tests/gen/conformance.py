@@ -1,14 +1,13 @@
 """Conformance cases: ONNX node tests as small quantised models, with ONNX Runtime's outputs, for tests/conformance.rs.
 
-usage: conformance.py NAMES.json OUT      (needs numpy, onnx 1.19.1, onnxruntime 1.31.1)
+usage: conformance.py OUT      (needs numpy, onnx 1.19.1, onnxruntime 1.31.1)
 
-NAMES.json maps each set to its list of node tests. OUT receives one archive per set, with members `NAME/model` (bytes),
-`NAME/in/INPUT` and `NAME/out/OUTPUT` (first axis: sample), and `index.txt`, which says what became of each test:
-operands that a quantised model holds as constants are frozen into initialisers, float data is wrapped in
+OUT/index.txt names the node tests, each line `SET NAME: what became of it`. OUT receives one archive per set, with
+members `NAME/model` (bytes), `NAME/in/INPUT` and `NAME/out/OUTPUT` (first axis: sample), and `index.txt` anew. Operands
+that a quantised model holds as constants are frozen into initialisers, float data is wrapped in
 QuantizeLinear/DequantizeLinear (see conformance_wrap.py), and an operator set above 22 becomes 22 where the operator has
 not changed since.
 """
-import json
 import os
 import sys
 import zlib
@@ -161,8 +160,12 @@ def compute(model, samples):
 
 
 def main():
-    names, out = json.load(open(sys.argv[1])), sys.argv[2]
-    os.makedirs(out, exist_ok=True)
+    out = sys.argv[1]
+    names = {}
+    with open(os.path.join(out, "index.txt")) as f:
+        for line in f:
+            group, name = line.split(":")[0].split()
+            names.setdefault(group, []).append(name)
     index, turn, differing = [], 0, []
     for group, tests in names.items():
         members = {}

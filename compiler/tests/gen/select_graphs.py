@@ -14,6 +14,8 @@ def main():
     tags, size = {}, {}
     for name in sorted(set(os.listdir(source)) - excluded):
         d = os.path.join(source, name)
+        if not os.path.exists(os.path.join(d, "tags.txt")):
+            continue
         words = open(os.path.join(d, "tags.txt")).read().split()
         form = words[0].rsplit("-", 1)
         tags[name] = set(words[1:]) | {form[0], form[1]} | {f"{form[0]}:{w}" for w in words[1:]}
@@ -24,7 +26,7 @@ def main():
         rest = [n for n in tags if n not in chosen and size[n] < 16000]
         if not rest:
             break
-        gain = {n: sum(1 / (1 + have[t]) ** 2 for t in tags[n]) / (1 + size[n] / 20000) for n in rest}
+        gain = {n: sum(1 / (1 + have[t]) ** 2 for t in tags[n]) / (1 + size[n] / 20000) / len(tags[n]) ** 0.5 for n in rest}
         best = max(rest, key=lambda n: (gain[n], n))
         chosen.append(best)
         have.update(tags[best])

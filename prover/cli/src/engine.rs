@@ -6,7 +6,7 @@ use std::path::Path;
 use vinfer_circuits::codec::{DecodeError, Reader, Writer};
 use vinfer_circuits::lower::{LowerError, Lowered};
 use vinfer_circuits::program::Program;
-use vinfer_circuits::statement::{Statement, raw_byte};
+use vinfer_circuits::statement::{Statement, raw_tensor};
 use vinfer_circuits::system::PublicPort;
 use vinfer_verifier::{KeyError, PreparedKey, VerifyError};
 
@@ -183,9 +183,7 @@ impl VerifyingKey {
             writer.finish()
         };
         let body = proof.get(head(&statement).len()..).ok_or_else(misfit)?;
-        let raw = |(port, tensor): (&PublicPort, &Vec<i32>)| {
-            tensor.iter().map(|&centred| raw_byte(centred, port)).collect::<Option<Vec<u8>>>()
-        };
+        let raw = |(port, tensor): (&PublicPort, &Vec<i32>)| raw_tensor(tensor, port);
         statement.outputs = system.outputs.iter().zip(outputs).map(raw).collect::<Option<_>>().ok_or_else(misfit)?;
         Ok([head(&statement).as_slice(), body].concat())
     }

@@ -40,6 +40,8 @@ impl PortSpec {
             (PortType::Float32, _) => Kind::F32,
             (PortType::Integer, IntType::U8) => Kind::U8,
             (PortType::Integer, IntType::I8) => Kind::I8,
+            // Other types are not compiled yet.
+            (PortType::Integer | PortType::Int64, _) => Kind::F32,
         };
         let sample_shape = match shape.split_first() {
             Some((1, rest)) if leading_batch => rest,

@@ -7,7 +7,7 @@ use vinfer_circuits::field::F;
 use vinfer_circuits::lower::lower;
 use vinfer_circuits::program::Program;
 use vinfer_circuits::proof::Proof;
-use vinfer_circuits::statement::{Statement, raw_byte};
+use vinfer_circuits::statement::{Statement, raw_tensor};
 use vinfer_circuits::system::PublicPort;
 use vinfer_prover::execute::run;
 use vinfer_prover::{ProvingKey, Witness, count_multiplicities, prove_witness, setup};
@@ -30,7 +30,7 @@ pub(crate) const CONTEXT: [u8; 32] = [7; 32];
 /// The statement about centred tensors.
 pub(crate) fn statement(key: &PreparedKey, inputs: &[Vec<i32>], outputs: &[Vec<i32>]) -> Statement {
     let raw = |ports: &[PublicPort], tensors: &[Vec<i32>]| -> Vec<Vec<u8>> {
-        let tensor = |(p, t): (&PublicPort, &Vec<i32>)| t.iter().map(|&v| raw_byte(v, p).unwrap()).collect();
+        let tensor = |(p, t): (&PublicPort, &Vec<i32>)| raw_tensor(t, p).unwrap();
         ports.iter().zip(tensors).map(tensor).collect()
     };
     let system = &key.key().system;

@@ -196,7 +196,7 @@ pub(crate) fn tiny_program() -> Program {
     };
     let port =
         |name: &str, port_type, value, leading_batch| Port { name: name.to_owned(), port_type, value, leading_batch };
-    let table = (-128i16..=127).map(|k| (20 - k).max(0) - 10).collect();
+    let table = (-128i32..=127).map(|k| (20 - k).max(0) - 10).collect();
     Program {
         inputs: vec![
             port("x", PortType::Float32, 0, true),

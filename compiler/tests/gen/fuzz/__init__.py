@@ -1,0 +1,1 @@
+"""Generators of random quantised graphs, one file per subject."""
