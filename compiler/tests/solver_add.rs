@@ -17,9 +17,10 @@ fn evaluate(form: &AddForm, a: i32, b: i32, a_range: Range, b_range: Range, out:
             let sum = i64::from(a) * multiplier_a + i64::from(b) * multiplier_b + offset;
             (sum >> shift).clamp(i64::from(out.0), i64::from(out.1)) as i32
         }
+        AddForm::Exact { multiplier_a, multiplier_b, offset } => a * multiplier_a + b * multiplier_b + offset,
         AddForm::Table { table } => {
             let width = (b_range.1 - b_range.0 + 1) as usize;
-            i32::from(table[(a - a_range.0) as usize * width + (b - b_range.0) as usize])
+            table[(a - a_range.0) as usize * width + (b - b_range.0) as usize]
         }
     }
 }
@@ -40,10 +41,11 @@ fn check(scales: &AddScales, a_range: Range, b_range: Range) -> AddForm {
             let bound = 255 * (i128::from(multiplier_a.abs()) + i128::from(multiplier_b.abs()));
             assert!(*shift <= 44 && bound + i128::from(offset.abs()) < 1 << 62);
         }
+        AddForm::Exact { .. } => panic!("the sum of QLinearAdd is requantised"),
         AddForm::Table { table } => {
             let size = (a_range.1 - a_range.0 + 1) * (b_range.1 - b_range.0 + 1);
             assert_eq!(table.len() as i32, size);
-            assert!(table.iter().all(|&y| (limits.0..=limits.1).contains(&i32::from(y))));
+            assert!(table.iter().all(|&y| (limits.0..=limits.1).contains(&y)));
         }
     }
     form

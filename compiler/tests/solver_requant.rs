@@ -21,6 +21,7 @@ fn assert_well_formed(form: &Requant, lo: i32, hi: i32, min: i64, max: i64) {
             assert!(thresholds.is_sorted());
             assert!(thresholds.iter().all(|t| (min..=max + 1).contains(t)));
         }
+        Requant::Exact => panic!("the solver is for step functions"),
     }
     if let Requant::Parity { odd_delta, shift, .. } = *form {
         assert!(odd_delta.abs() < 1 << shift);
