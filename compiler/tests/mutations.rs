@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use vinfer_compiler::compile_bytes;
+use vinfer_compiler::{compile_bytes, inspect_bytes};
 
 /// Counts the bytes in use and their peak.
 struct Counting;
@@ -71,8 +71,9 @@ fn damage(model: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Compiles, and runs the program on the smallest inputs if it is small.
+/// Inspects and compiles, and runs the program if it is small.
 fn check(model: &[u8]) -> bool {
+    let _ = inspect_bytes(model, None);
     let Ok(compiled) = compile_bytes(model, None) else { return false };
     let program = &compiled.program;
     program.validate().expect("valid");

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use npyz::npz::NpzArchive;
 use vinfer_circuits::boundary::{dequantise, quantise};
-use vinfer_circuits::program::{PortType, Program};
+use vinfer_circuits::program::{IntType, PortType, Program};
 use vinfer_compiler::{CompileError, Compiled};
 
 /// Element data of an array in an `.npz` file.
@@ -88,6 +88,9 @@ fn inputs(program: &Program, arrays: &Arrays, sample: usize) -> Result<Vec<Vec<i
         }
         let range = sample * value.len()..(sample + 1) * value.len();
         match &array.data {
+            Data::Float(v) if q.int_type == IntType::F32 => {
+                Ok(v[range].iter().map(|x| x.to_bits().cast_signed()).collect())
+            }
             Data::Float(v) => {
                 v[range].iter().map(|&x| quantise(x, q).ok_or_else(|| "not a number".to_owned())).collect()
             }
@@ -123,7 +126,9 @@ pub(crate) fn differences(compiled: &Compiled, given: &Arrays, expected: &Arrays
                 let at = sample * centred.len() + i;
                 let (equal, message) = match (port.port_type, &want.data) {
                     (PortType::Float32, Data::Float(want)) => {
-                        let got = dequantise(c, &value.quantisation);
+                        let bits = value.quantisation.int_type == IntType::F32;
+                        let got =
+                            if bits { f32::from_bits(c.cast_unsigned()) } else { dequantise(c, &value.quantisation) };
                         (got.to_bits() == want[at].to_bits(), format!("{got} instead of {}", want[at]))
                     }
                     (kind, Data::Integer(want)) if kind != PortType::Float32 => {

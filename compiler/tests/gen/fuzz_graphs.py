@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import onnx
+from onnx import TensorProto as T
 
 from fuzz import elementwise, linear, movement, qop, reduce
 from fuzz.builder import Builder, Skip, session
@@ -51,7 +52,25 @@ def grow(b, steps, subject=None):
             b.tags.append("residual")
             y = b.op("Add", [x.d, y.d], [x.v, y.v])
         x = y
-    b.finish(x)
+    if b.chance(0.1):
+        float_tail(b, x)
+    else:
+        b.finish(x)
+
+
+def float_tail(b, x):
+    """A last operator whose float result is the graph output, without QuantizeLinear."""
+    b.tags.append("float-tail")
+    op = b.pick("Softmax", "Sigmoid", "Neg", "ReduceMean", "MatMul", "Relu")
+    if op == "MatMul" and len(x.shape) > 1:
+        w, values, _ = linear.weights(b, (x.shape[-1], 3), 1)
+        (name, _), = b.float_op(op, [x.d, w], [x.v, values])
+    elif op == "ReduceMean" and b.opset < 18:
+        (name, _), = b.float_op(op, [x.d], [x.v], axes=[len(x.shape) - 1])
+    else:
+        op = "Sigmoid" if op in ("MatMul", "ReduceMean") else op
+        (name, _), = b.float_op(op, [x.d], [x.v], **({"axis": -1} if op == "Softmax" else {}))
+    b.output(name, T.FLOAT)
 
 
 def graph(seed, subject=None):
