@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Compile, run, prove and verify quantised ONNX models.
 ///
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Demo,
     /// Show a model's operators, shapes and cost, and what is unsupported and why
     Inspect(Inspect),
+    /// Quantise a float ONNX model to 8 bits, so that it can be compiled
+    Quantize(Quantize),
     /// Compile an ONNX model to a vinfer program
     Compile(Compile),
     /// Make the proving and verifying key of a program
@@ -55,6 +57,47 @@ pub(crate) struct Inspect {
     /// ONNX model
     #[arg(value_name = "MODEL.onnx")]
     pub(crate) model: PathBuf,
+}
+
+/// Arguments of `quantize`.
+#[derive(Debug, Args)]
+pub(crate) struct Quantize {
+    /// Float ONNX model
+    #[arg(value_name = "FLOAT.onnx")]
+    pub(crate) model: PathBuf,
+    /// Calibration data: one array per graph input, first axis = sample
+    #[arg(long, value_name = "DATA.npz")]
+    pub(crate) calibrate: PathBuf,
+    /// Quantised ONNX model to write
+    #[arg(short, long, value_name = "INT8.onnx")]
+    pub(crate) output: PathBuf,
+    /// How ranges are chosen; `auto` takes the best on the data
+    #[arg(long, value_enum, default_value_t = RangeMethod::Auto)]
+    pub(crate) method: RangeMethod,
+    /// Percentage of the values inside the range, for `--method percentile`
+    #[arg(long, value_name = "P", default_value_t = 99.99, value_parser = parse_percentage)]
+    pub(crate) percentile: f64,
+    /// Keep the tensor NAME at 16 bits, where ONNX Runtime is exact at 16 bits; may be repeated
+    #[arg(long = "keep-16", value_name = "NAME")]
+    pub(crate) keep_16: Vec<String>,
+    /// Write the report on every layer to a JSON file
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// How `quantize` chooses ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RangeMethod {
+    /// The best of min-max, percentile and mse.
+    Auto,
+    /// The whole range seen.
+    MinMax,
+    /// Without the outermost values.
+    Percentile,
+    /// Least Kullback-Leibler divergence of the histograms.
+    Entropy,
+    /// Least mean squared error.
+    Mse,
 }
 
 /// Arguments of `compile`.
@@ -149,6 +192,9 @@ pub(crate) enum ArgumentError {
     /// A range with nothing in it.
     #[error("the range is empty: A..B takes the samples from A to B - 1")]
     EmptyRange,
+    /// Not a percentage that leaves a range.
+    #[error("expected a percentage above 50 and at most 100")]
+    Percentage,
     /// Not 32 bytes in hexadecimal.
     #[error("expected 64 hexadecimal digits (32 bytes)")]
     Context,
@@ -164,6 +210,10 @@ fn parse_samples(text: &str) -> Result<Range<u64>, ArgumentError> {
         }
     };
     if start < end { Ok(start..end) } else { Err(ArgumentError::EmptyRange) }
+}
+
+fn parse_percentage(text: &str) -> Result<f64, ArgumentError> {
+    text.parse().ok().filter(|p| *p > 50.0 && *p <= 100.0).ok_or(ArgumentError::Percentage)
 }
 
 fn parse_context(text: &str) -> Result<[u8; 32], ArgumentError> {

@@ -5,6 +5,7 @@ mod cost;
 pub(crate) mod demo;
 pub(crate) mod inspect;
 pub(crate) mod prove;
+pub(crate) mod quantize;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod verify;

@@ -12,6 +12,7 @@ use vinfer_verifier::{KeyError, PreparedKey, VerifyError};
 
 use vinfer_compiler::{CompileError, Compiled};
 use vinfer_prover::{ProveError, ProvingKeyError, SetupError};
+use vinfer_quantiser::QuantiseError;
 
 pub(crate) use vinfer_compiler::{Inspection, Row};
 pub(crate) use vinfer_prover::{Proved, ProvingKey};
@@ -25,6 +26,9 @@ pub(crate) enum EngineError {
     /// The model does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// The float model is not quantised.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
     /// The program cannot be expressed in the proof system.
     #[error("cannot be proven: {0}")]
     Lower(#[from] LowerError),
@@ -54,6 +58,7 @@ impl EngineError {
         match self {
             Self::Verify(error) => error.is_rejection(),
             Self::Compile(_)
+            | Self::Quantise(_)
             | Self::Lower(_)
             | Self::Setup(_)
             | Self::ProvingKey(_)
@@ -67,6 +72,7 @@ impl EngineError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Compile(_) => "compile",
+            Self::Quantise(_) => "quantise",
             Self::Lower(_) | Self::Setup(_) => "not_provable",
             Self::Prove(_) | Self::SelfCheck(_) => "prove",
             Self::ProvingKey(_) | Self::Key(_) | Self::Verify(VerifyError::Key(_)) => "key",

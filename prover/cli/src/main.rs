@@ -53,6 +53,7 @@ fn execute(cli: &Cli) -> Result<report::Outcome, CliError> {
     match &cli.command {
         Command::Demo => commands::demo::run(cli.global.json),
         Command::Inspect(args) => commands::inspect::run(args),
+        Command::Quantize(args) => commands::quantize::run(args),
         Command::Compile(args) => commands::compile::run(args),
         Command::Setup(args) => commands::setup::run(args),
         Command::Run(args) => commands::run::run(args),
