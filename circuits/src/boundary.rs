@@ -1,7 +1,8 @@
 //! The float boundary: QuantizeLinear at graph inputs and DequantizeLinear at graph outputs, bit for bit as
 //! ONNX Runtime's CPU kernels compute them.
 
-use crate::program::Quantisation;
+use crate::ops::float;
+use crate::program::{IntType, Quantisation};
 
 /// Rounds half to even; exact for `|v| < 2^22`.
 pub fn round_half_even(v: f32) -> f32 {
@@ -9,10 +10,14 @@ pub fn round_half_even(v: f32) -> f32 {
     if v.abs() < 4_194_304.0 { (v + MAGIC) - MAGIC } else { v }
 }
 
-/// Quantises one float to a *centred* integer: `rne(clamp(x / scale, lo, hi))`. `None` for NaN.
+/// Quantises one float to a *centred* integer: `rne(clamp(x / scale, lo, hi))`. `None` for NaN. A float tensor holds the
+/// bits of its elements.
 pub fn quantise(x: f32, q: &Quantisation) -> Option<i32> {
     if x.is_nan() {
         return None;
+    }
+    if q.int_type == IntType::F32 {
+        return Some(float::to_bits(x));
     }
     let v = x / q.scale();
     if v.is_nan() {
@@ -22,7 +27,10 @@ pub fn quantise(x: f32, q: &Quantisation) -> Option<i32> {
     Some(round_half_even(v) as i32)
 }
 
-/// Dequantises one centred integer: `f32(centred) * scale`.
+/// Dequantises one centred integer: `f32(centred) * scale`; an element of a float tensor is its own bits.
 pub fn dequantise(centred: i32, q: &Quantisation) -> f32 {
+    if q.int_type == IntType::F32 {
+        return float::from_bits(centred);
+    }
     centred as f32 * q.scale()
 }

@@ -7,6 +7,17 @@ use crate::graph::Node;
 /// A supported unary function.
 pub(crate) type Function = Box<dyn Fn(f32) -> f32>;
 
+/// ONNX Runtime's single-precision exponential of a number that is not positive, operation by operation.
+pub(crate) fn exponential(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
+    let m = x.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let r = m.mul_add(-1.428_606_8e-6, m.mul_add(-0.693_145_75, x));
+    // 0x1.694p-10, 0x1.125edcp-7, 0x1.555b5ap-5, 0x1.55545p-3, 0x1.fffff6p-2, 1, 1
+    let coefficients = [0x3ab4_a000, 0x3c09_2f6e, 0x3d2a_adad, 0x3e2a_aa28, 0x3eff_fffb, 0x3f80_0000, 0x3f80_0000];
+    let p = coefficients.into_iter().map(f32::from_bits).fold(0.0, |p: f32, c| p.mul_add(r, c));
+    (f64::from(p) * libm::exp2(f64::from(m))) as f32
+}
+
 /// The function of a node, if it is one of its first input alone. `clip` gives the bounds of Clip, `opset` selects
 /// attribute forms.
 pub(crate) fn function(node: &Node, clip: (f32, f32)) -> Result<Option<Function>, CompileError> {

@@ -161,16 +161,15 @@ impl Lowering<'_> {
             (first, (second, &shapes_ab[1]), form, range_b)
         } else if full(1, second) {
             (second, (first, &shapes_ab[0]), exchange(form, range_a, range_b), range_a)
+        } else if matches!(first.source, Source::Value(_)) {
+            (first, (second, &shapes_ab[1]), form, range_b)
         } else {
-            return Err(node.unsupported(
-                format!("both operands are broadcast ({:?} and {:?})", first.shape, second.shape),
-                "one operand of Add must be an activation of the result's shape",
-            ));
+            (second, (first, &shapes_ab[0]), exchange(form, range_a, range_b), range_a)
         };
         let Source::Value(a) = a.source else {
             return Err(node.unsupported("both operands are constants", "fold the addition before quantising"));
         };
-        let a = self.reshaped(at, a, shape.clone())?;
+        let a = self.expanded(at, a, shape)?;
         let b = match &b.0.source {
             Source::Value(value) => Operand::Value(self.reshaped(at, *value, b.1.clone())?),
             Source::Constant(data) => {

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use vinfer_circuits::boundary;
 use vinfer_circuits::program::{IntType, Quantisation};
 
 use super::Lowering;
@@ -28,6 +27,15 @@ impl Lowering<'_> {
         }
     }
 
+    /// The numbers of a constant operand, quantised or not.
+    pub(super) fn constant_floats(&self, state: &State) -> Option<Vec<f32>> {
+        match state {
+            State::Constant(t) => t.floats().map(<[f32]>::to_vec),
+            State::Weights(w) => Some(w.floats()),
+            _ => None,
+        }
+    }
+
     /// The value of an operand that is one constant number, quantised or not.
     pub(super) fn scalar(&self, state: &State) -> Option<f32> {
         match state {
@@ -35,17 +43,22 @@ impl Lowering<'_> {
                 [one] => Some(*one),
                 _ => None,
             },
-            State::Weights(w) => {
-                let [raw] = w.raw.as_slice() else { return None };
-                let q = w.per_tensor()?;
-                Some(boundary::dequantise(raw - q.zero_point, &q))
-            }
+            State::Weights(w) => match w.floats().as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
             _ => None,
         }
     }
 }
 
 impl Weights {
+    /// The dequantised numbers.
+    pub(super) fn floats(&self) -> Vec<f32> {
+        let one = |(at, centred): (usize, i32)| centred as f32 * self.scales[self.scale_index(at)];
+        self.centred().into_iter().enumerate().map(one).collect()
+    }
+
     /// The parameters, if these are 8-bit integers quantised per tensor.
     pub(super) fn per_tensor(&self) -> Option<Quantisation> {
         let int_type: IntType = int_type(self.data_type)?;

@@ -104,15 +104,16 @@ impl Lowering<'_> {
     }
 
     pub(super) fn mul(&mut self, node: &Node) -> Result<State, CompileError> {
+        let direct = |i: usize| self.dequantised(node, i).is_ok();
+        if direct(0) && direct(1) && self.check_single_reader(node).is_ok() {
+            return self.elementwise_product(node, None);
+        }
         let Some(index) = [0, 1].into_iter().find(|&i| self.fuses_with_constant(node, i)) else {
             return self.with_scalar(node);
         };
         let State::Weights(weights) = self.state(node, index)?.clone() else { return self.with_scalar(node) };
         let (Some(factor), [_]) = (weights.per_tensor(), weights.raw.as_slice()) else {
-            return Err(node.unsupported(
-                "products with a constant tensor are not supported",
-                "fold the factor into the neighbouring weights before quantising",
-            ));
+            return self.elementwise_product(node, Some(index));
         };
         let real = self.dequantised(node, 1 - index)?;
         let real = self.with_rank(node, real, index)?;
@@ -125,15 +126,10 @@ impl Lowering<'_> {
 
     pub(super) fn qlinear_mul(&mut self, node: &Node) -> Result<State, CompileError> {
         let index = [0, 3].into_iter().find(|&i| matches!(self.state(node, i), Ok(State::Constant(_))));
-        let Some(index) = index else {
-            return Err(node.unsupported("both operands are activations", "products of activations are not supported"));
-        };
+        let Some(index) = index else { return self.qlinear_product(node, None) };
         let weights = self.integer_weights(node, index, index + 1, 0)?;
         let (Some(factor), [_]) = (weights.per_tensor(), weights.raw.as_slice()) else {
-            return Err(node.unsupported(
-                "products with a constant tensor are not supported",
-                "fold the factor into the neighbouring weights before quantising",
-            ));
+            return self.qlinear_product(node, Some(index));
         };
         let real = self.integer_operand(node, 3 - index, 4 - index)?;
         let real = self.with_rank(node, real, index)?;

@@ -34,6 +34,10 @@ impl Lowering<'_> {
                 let len = dims.len();
                 integers(dims, vec![len])
             }
+            "Gather" if matches!(self.state(node, 1), Ok(State::Indices(_))) => {
+                let State::Indices(indices) = self.state(node, 1)?.clone() else { return Ok(None) };
+                self.embedding(node, &indices).map(Some)
+            }
             "Gather" | "Concat" | "Cast" => {
                 let mut lists = Vec::new();
                 for index in 0..node.inputs.len() {

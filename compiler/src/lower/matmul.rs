@@ -65,11 +65,10 @@ impl Lowering<'_> {
     }
 
     pub(super) fn matmul(&mut self, node: &Node) -> Result<State, CompileError> {
-        if let State::Real(_) = self.state(node, 1)? {
-            return Err(node.unsupported(
-                "both operands are activations",
-                "products of two activations (attention) are not supported",
-            ));
+        let matrix = matches!(self.state(node, 1)?, State::Weights(w) if w.dims.len() == 2);
+        let constant = matches!(self.state(node, 1)?, State::Weights(_) | State::Constant(_));
+        if !matrix && (!constant || matches!(self.state(node, 1)?, State::Weights(w) if w.per_tensor().is_some())) {
+            return self.matmul_activations(node);
         }
         let input = self.dequantised(node, 0)?;
         let weights = self.dequantised_weights(node, 1)?;
@@ -105,6 +104,9 @@ impl Lowering<'_> {
     }
 
     pub(super) fn qlinear_matmul(&mut self, node: &Node) -> Result<State, CompileError> {
+        if !matches!(self.state(node, 3)?, State::Constant(t) if t.dims.len() == 2) {
+            return self.qlinear_matmul_activations(node);
+        }
         let input = self.integer_operand(node, 0, 1)?;
         let weights = self.integer_weights(node, 3, 4, 1)?;
         let quantisation = self.output_parameters(node, 6, input.quantisation.int_type)?;

@@ -1,20 +1,28 @@
 //! Lowering: from the rewritten ONNX graph to a [`Program`], node by node in topological order.
 
 mod add;
+mod arrange;
 mod constants;
 mod contract;
 mod conv;
 mod elementwise;
 mod emit;
+mod float;
 mod fold;
+mod gather;
 mod matmul;
 mod movement;
+mod normalise;
 mod operands;
 mod pending;
 mod pool;
 mod ports;
+mod products;
 mod qdq;
+mod reduce;
 mod requant;
+mod softmax;
+mod softmax_float;
 mod state;
 
 use std::collections::HashMap;
@@ -135,13 +143,15 @@ impl<'g> Lowering<'g> {
             || matches!(op, "GlobalAveragePool" | "AveragePool" | "com.microsoft.QLinearGlobalAveragePool")
             || matches!(op, "MaxPool" | "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze")
             || matches!(op, "com.microsoft.QLinearAveragePool" | "Identity")
+            || matches!(op, "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization")
+            || matches!(op, "Softmax" | "com.microsoft.QLinearSoftmax" | "ReduceMean" | "ReduceSum")
             || fold::known(op)
             || crate::unary::function(node, (0.0, 0.0))?.is_some();
         if known {
             return Ok(());
         }
         let remedy = match op {
-            "Softmax" | "LogSoftmax" | "ArgMax" | "TopK" => {
+            "LogSoftmax" | "ArgMax" | "TopK" => {
                 "remove it from the end of the graph and apply it to the output outside the proof (it is monotone)"
             }
             "BatchNormalization" => "fold it into the preceding Conv before quantising (quant_pre_process does)",
@@ -174,6 +184,11 @@ impl<'g> Lowering<'g> {
             "com.microsoft.QLinearSigmoid" | "com.microsoft.QLinearLeakyRelu" => self.qlinear_unary(node),
             "Identity" => Ok(self.state(node, 0)?.clone()),
             "MaxPool" => self.max_pool(node),
+            "LayerNormalization" => self.layer_normalisation(node),
+            "RMSNormalization" | "SimplifiedLayerNormalization" => self.rms_normalisation(node),
+            "Softmax" => self.softmax(node),
+            "com.microsoft.QLinearSoftmax" => self.qlinear_softmax(node),
+            "ReduceMean" | "ReduceSum" => self.reduce_floats(node),
             "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" => self.movement(node),
             _ => self.unary(node),
         }

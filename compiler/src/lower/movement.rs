@@ -4,6 +4,7 @@ use vinfer_circuits::ops::RewireKind;
 use vinfer_circuits::program::ValueId;
 
 use super::Lowering;
+use super::float::FloatTensor;
 use super::state::{Integer, Real, State};
 use crate::error::{CompileError, QUANTISE_STATICALLY};
 use crate::graph::Node;
@@ -18,7 +19,14 @@ impl Lowering<'_> {
             State::Integer(Integer { value, effective }) => {
                 State::Integer(Integer { value: self.moved(node, value, kind, out)?, effective })
             }
-            State::Real(real) => State::Real(Real { value: self.moved(node, real.value, kind, out)?, ..real }),
+            State::Real(real) => {
+                State::Real(Real { value: self.moved(node, real.value, kind, out)?, direct: false, ..real })
+            }
+            State::Float(tensor) => State::Float(self.moved_float(node, tensor, kind, out)?),
+            State::Indices(mut input) => {
+                input.moves.push((kind, out));
+                State::Indices(input)
+            }
             State::Input(mut input) => {
                 input.moves.push((kind, out));
                 State::Input(input)
@@ -30,6 +38,23 @@ impl Lowering<'_> {
                 ));
             }
         })
+    }
+
+    fn moved_float(
+        &mut self,
+        node: &Node,
+        tensor: FloatTensor,
+        kind: RewireKind,
+        shape: Vec<u32>,
+    ) -> Result<FloatTensor, CompileError> {
+        match (kind, &tensor.curves) {
+            (RewireKind::Reshape, _) => Ok(FloatTensor { shape, ..tensor }),
+            (kind @ RewireKind::Transpose { .. }, None) => {
+                let value = self.reshaped(node, tensor.value, tensor.shape)?;
+                Ok(FloatTensor { value: self.moved(node, value, kind, shape.clone())?, shape, curves: None })
+            }
+            _ => Err(node.unsupported("it moves the float result of a normalisation", "quantise the result first")),
+        }
     }
 
     fn moved(&mut self, node: &Node, value: ValueId, kind: RewireKind, out: Vec<u32>) -> Result<ValueId, CompileError> {
@@ -44,7 +69,7 @@ impl Lowering<'_> {
         let rank = shape.len();
         let out = match node.op.as_str() {
             "Reshape" => {
-                let target = self.integers(node, 1)?.ok_or_else(|| node.bad_attribute("shape", "missing"))?;
+                let target = self.integer_list(node, 1)?.ok_or_else(|| node.bad_attribute("shape", "missing"))?;
                 shapes::reshape(node, shape, &target, node.int("allowzero", 0)? != 0)?
             }
             "Flatten" => {
@@ -98,7 +123,7 @@ impl Lowering<'_> {
     fn axis_list(&self, node: &Node) -> Result<Option<Vec<i64>>, CompileError> {
         match node.ints("axes")? {
             Some(axes) => Ok(Some(axes.to_vec())),
-            None => self.integers(node, 1),
+            None => self.integer_list(node, 1),
         }
     }
 
@@ -111,7 +136,7 @@ impl Lowering<'_> {
     }
 
     /// A constant operand of integers, if present.
-    fn integers(&self, node: &Node, index: usize) -> Result<Option<Vec<i64>>, CompileError> {
+    pub(super) fn integer_list(&self, node: &Node, index: usize) -> Result<Option<Vec<i64>>, CompileError> {
         match self.constant(node, index)? {
             None => Ok(None),
             Some(t) => {

@@ -116,7 +116,7 @@ impl Lowering<'_> {
                 let int_type = self.value_ref(value).quantisation.int_type;
                 let quantisation = self.parameters(node, scale, int_type)?;
                 let value = self.recentred(node, value, &quantisation)?;
-                Ok(Real { value, quantisation, effective, table: None })
+                Ok(Real { value, quantisation, effective, direct: true, table: None })
             }
             State::Constant(_) => Err(node.unsupported(
                 format!("operand `{}` is a constant", node.input(index).unwrap_or_default()),
@@ -203,15 +203,17 @@ impl Lowering<'_> {
         let name = node.input(index).unwrap_or_default();
         let remedy = || format!("put QuantizeLinear and DequantizeLinear before it: {QUANTISE_STATICALLY}");
         match self.state(node, index)? {
-            State::Real(real) if real.table.is_none() => Ok(real.clone()),
-            State::Real(_) | State::Pending(_) | State::Input(_) => {
+            State::Real(real) if real.table.is_none() && real.direct => Ok(real.clone()),
+            State::Real(_) | State::Pending(_) | State::Input(_) | State::Float(_) => {
                 Err(node.stays_float(format!("its input `{name}` is a float tensor that is not quantised"), remedy()))
             }
             State::Weights(_) | State::Constant(_) => {
                 Err(node
                     .unsupported(format!("operand `{name}` is a constant"), "only the second operand may be constant"))
             }
-            State::Integer(_) => Err(node.bad_attribute(name, "an integer tensor where a float one is expected")),
+            State::Integer(_) | State::Indices(_) => {
+                Err(node.bad_attribute(name, "an integer tensor where a float one is expected"))
+            }
             State::Unknown => Err(node.unsupported("an input is unsupported", QUANTISE_STATICALLY)),
         }
     }

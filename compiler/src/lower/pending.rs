@@ -6,7 +6,10 @@ use super::Lowering;
 use super::add::AddParts;
 use super::contract::ContractParts;
 use super::elementwise::MulParts;
+use super::gather::RowsParts;
 use super::pool::SumParts;
+use super::products::{MatMulParts, ProductParts};
+use super::softmax::SoftmaxParts;
 use super::state::{Integer, State};
 use crate::error::CompileError;
 use crate::graph::Node;
@@ -18,6 +21,10 @@ pub(super) enum Pending {
     Add(AddParts),
     Mul(MulParts),
     Sum(SumParts),
+    MatMul(MatMulParts),
+    Product(ProductParts),
+    Softmax(SoftmaxParts),
+    Rows(RowsParts),
 }
 
 impl Pending {
@@ -28,6 +35,10 @@ impl Pending {
             Self::Add(p) => &p.shape,
             Self::Mul(p) => &p.shape,
             Self::Sum(p) => &p.shape,
+            Self::MatMul(p) => &p.shape,
+            Self::Product(p) => &p.shape,
+            Self::Softmax(p) => &p.shape,
+            Self::Rows(p) => &p.shape,
         }
     }
 }
@@ -53,6 +64,16 @@ impl Lowering<'_> {
             Pending::Add(parts) => self.complete_add(node, parts, quantisation, effective)?,
             Pending::Mul(parts) => self.complete_mul(node, parts, quantisation, effective)?,
             Pending::Sum(parts) => self.complete_sum(node, parts, quantisation, effective)?,
+            Pending::MatMul(parts) => self.complete_matmul(node, parts, quantisation, effective)?,
+            Pending::Product(parts) => self.complete_product(node, parts, quantisation, effective)?,
+            Pending::Softmax(parts) if parts.real.effective == effective => {
+                self.complete_softmax(node, parts, quantisation)?
+            }
+            Pending::Softmax(parts) => {
+                let softmax = self.softmax_of(&parts.node, &parts.real)?;
+                self.quantise_float(node, &softmax, quantisation)?
+            }
+            Pending::Rows(parts) => self.complete_rows(node, parts, quantisation)?,
         };
         Ok(State::Integer(Integer { value, effective }))
     }

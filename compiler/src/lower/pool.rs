@@ -44,7 +44,7 @@ impl Lowering<'_> {
                     ));
                 }
                 let value = self.emit_max(node, real.value)?;
-                Ok(State::Real(Real { value, ..real }))
+                Ok(State::Real(Real { value, direct: false, ..real }))
             }
             _ => Err(node.stays_float(
                 "its input is a float tensor that is not quantised",

@@ -54,6 +54,9 @@ impl Lowering<'_> {
         if declared.data_type == data_type::FLOAT {
             return Ok(State::Input(Input { port, declared: shape, moves: Vec::new() }));
         }
+        if declared.data_type == data_type::INT64 {
+            return Ok(State::Indices(Input { port, declared: shape, moves: Vec::new() }));
+        }
         let int_type = int_type(declared.data_type).ok_or_else(|| {
             bad(format!("element type {}; float, uint8 and int8 are supported", data_type::name(declared.data_type)))
         })?;
@@ -147,6 +150,12 @@ impl Lowering<'_> {
                     let (value, quantisation) = (real.value, real.quantisation);
                     (PortType::Float32, self.relabelled(value, quantisation))
                 }
+                Some(State::Float(tensor)) if tensor.curves.is_none() => {
+                    let (value, shape) = (tensor.value, tensor.shape.clone());
+                    let node = self.graph.nodes.iter().find(|n| n.outputs.contains(&declared.name));
+                    let node = node.ok_or_else(|| bad("nothing computes it"))?;
+                    (PortType::Float32, self.reshaped(node, value, shape)?)
+                }
                 Some(State::Constant(_) | State::Weights(_)) => return Err(bad("it is a constant")),
                 _ => return Err(float("its float result is a graph output")),
             };
@@ -177,7 +186,7 @@ impl Lowering<'_> {
     }
 }
 
-fn leading_batch(declared: &PortDecl) -> bool {
+pub(super) fn leading_batch(declared: &PortDecl) -> bool {
     declared.dims.as_ref().is_some_and(|d| leading_batch_of(d))
 }
 

@@ -28,7 +28,7 @@ impl Lowering<'_> {
                 let int_type = self.value_ref(value).quantisation.int_type;
                 let quantisation = self.parameters(node, 1, int_type)?;
                 let value = self.recentred(node, value, &quantisation)?;
-                Ok(State::Real(Real { value, quantisation, effective, table: None }))
+                Ok(State::Real(Real { value, quantisation, effective, direct: true, table: None }))
             }
             _ => Err(node.bad_attribute("input 0", "not an integer tensor")),
         }
@@ -45,6 +45,7 @@ impl Lowering<'_> {
         let effective = if self.rewritten(node, &quantisation) { IntType::U8 } else { int_type };
         let value = match state {
             State::Input(input) => self.input_value(node, &input, quantisation)?,
+            State::Float(tensor) => self.quantise_float(node, &tensor, quantisation)?,
             State::Pending(pending) => return self.complete(node, &pending, quantisation, effective),
             State::Real(real) => {
                 if real.table.is_none() && real.quantisation == quantisation {
@@ -149,7 +150,11 @@ impl Lowering<'_> {
         let data = match int_type {
             IntType::U8 => Data::U8(raw.into_iter().map(|v| v as u8).collect()),
             IntType::I8 => Data::I8(raw.into_iter().map(|v| v as i8).collect()),
-            _ => return Err(node.unsupported("quantisation of constants to another type than 8 bits", "use uint8 or int8")),
+            _ => {
+                return Err(
+                    node.unsupported("quantisation of constants to another type than 8 bits", "use uint8 or int8")
+                );
+            }
         };
         Ok(State::Constant(Rc::new(Tensor { dims: tensor.dims.clone(), data })))
     }

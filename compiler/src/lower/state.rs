@@ -6,6 +6,7 @@ use vinfer_circuits::ops::RewireKind;
 use vinfer_circuits::program::{IntType, Quantisation, ValueId};
 
 use super::Lowering;
+use super::float::FloatTensor;
 use super::pending::Pending;
 use crate::onnx::tensor::Tensor;
 
@@ -20,8 +21,12 @@ pub(super) enum State {
     Integer(Integer),
     /// A float tensor that is a function of one integer tensor, element by element.
     Real(Real),
+    /// A float tensor of the program.
+    Float(FloatTensor),
     /// A float graph input that is not quantised yet.
     Input(Input),
+    /// An int64 graph input, which selects rows of tables.
+    Indices(Input),
     /// The float result of an operator that the following QuantizeLinear completes.
     Pending(Rc<Pending>),
     /// A tensor that could not be lowered (only when surveying).
@@ -43,6 +48,8 @@ pub(super) struct Real {
     /// Parameters of the DequantizeLinear; lo and hi equal the value's.
     pub quantisation: Quantisation,
     pub effective: IntType,
+    /// Whether a DequantizeLinear itself produces the tensor, so that ONNX Runtime can fuse its reader.
+    pub direct: bool,
     /// `None`: plain dequantisation.
     pub table: Option<Rc<Vec<f32>>>,
 }
@@ -65,7 +72,7 @@ impl Real {
     }
 }
 
-/// A float graph input behind some data movement.
+/// A float or int64 graph input behind some data movement.
 #[derive(Clone, Debug)]
 pub(super) struct Input {
     /// Position in the graph's inputs.
@@ -112,7 +119,7 @@ impl Weights {
 
     /// Raw integers minus their zero points.
     pub(super) fn centred(&self) -> Vec<i32> {
-        self.raw.iter().enumerate().map(|(at, &r)| r - self.zero_points[self.scale_index(at)]).collect()
+        self.raw.iter().enumerate().map(|(at, &r)| r.wrapping_sub(self.zero_points[self.scale_index(at)])).collect()
     }
 }
 
@@ -124,7 +131,8 @@ impl Lowering<'_> {
             State::Weights(w) => w.dims.clone(),
             State::Integer(i) => self.values[i.value as usize].shape.clone(),
             State::Real(r) => self.values[r.value as usize].shape.clone(),
-            State::Input(i) => i.shape().to_vec(),
+            State::Float(f) => f.shape.clone(),
+            State::Input(i) | State::Indices(i) => i.shape().to_vec(),
             State::Pending(p) => p.shape().to_vec(),
             State::Unknown => return None,
         })

@@ -125,9 +125,6 @@ fn results(scales: &AddScales, a_range: (i32, i32), b_range: (i32, i32)) -> Vec<
         a_values.flat_map(|a| result(kernel.inner(a))).map(|(b, inner)| kernel.outer(b, inner)).collect()
     } else {
         let inner: Vec<f32> = b_values.map(|b| kernel.inner(b)).collect();
-        a_values
-            .flat_map(|a| inner.iter().map(move |&inner| (a, inner)))
-            .map(|(a, i)| kernel.outer(a, i))
-            .collect()
+        a_values.flat_map(|a| inner.iter().map(move |&inner| (a, inner))).map(|(a, i)| kernel.outer(a, i)).collect()
     }
 }

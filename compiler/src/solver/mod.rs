@@ -8,11 +8,13 @@
 
 mod add;
 mod plane;
+mod product;
 mod reference;
 mod requant;
 mod stab;
 mod thresholds;
 
 pub use add::solve_add;
+pub use product::{product_reference, solve_product};
 pub use reference::{AddScales, add_is_swapped, add_reference, requant_reference};
 pub use requant::solve_requant;

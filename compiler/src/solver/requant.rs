@@ -17,24 +17,28 @@ pub fn solve_requant(scale: f32, lo: i32, hi: i32, min_acc: i64, max_acc: i64) -
 /// [`solve_requant`] with PARITY deltas that are multiples of `2^(shift - grain)`.
 fn solve_with_grain(scale: f32, lo: i32, hi: i32, min: i64, max: i64, grain: u8) -> Requant {
     let grain = grain.min(MAX_FRACTION);
-    let steps = Steps { lo, hi, min, max, thresholds: thresholds(scale, lo, hi, min, max) };
-    [steps.line(), steps.parity(grain)]
-        .into_iter()
-        .flatten()
-        .find(|form| steps.equal(form))
-        .unwrap_or(Requant::Table { thresholds: steps.thresholds })
+    Steps { lo, hi, min, max, thresholds: thresholds(scale, lo, hi, min, max) }.solve(grain)
 }
 
 /// A step function, given by its exact thresholds.
-struct Steps {
-    lo: i32,
-    hi: i32,
-    min: i64,
-    max: i64,
-    thresholds: Vec<i64>,
+pub(super) struct Steps {
+    pub(super) lo: i32,
+    pub(super) hi: i32,
+    pub(super) min: i64,
+    pub(super) max: i64,
+    pub(super) thresholds: Vec<i64>,
 }
 
 impl Steps {
+    /// The cheapest exact form.
+    pub(super) fn solve(self, grain: u8) -> Requant {
+        [self.line(), self.parity(grain)]
+            .into_iter()
+            .flatten()
+            .find(|form| self.equal(form))
+            .unwrap_or(Requant::Table { thresholds: self.thresholds })
+    }
+
     /// Every level above the lowest, with its threshold.
     fn iter(&self) -> impl Iterator<Item = (i64, i64)> {
         (i64::from(self.lo) + 1..).zip(self.thresholds.iter().copied())

@@ -25,7 +25,7 @@ fn reaches(acc: i64, scale: f32, level: i32, boundary: f32) -> bool {
 }
 
 /// The least `x` in `from..to` with `holds(x)`, or `to`; `holds` is monotone. Searches outwards from `guess`.
-fn least(from: i64, to: i64, guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
+pub(super) fn least(from: i64, to: i64, guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
     let (mut from, mut to) = (from, to);
     let mut at = guess.clamp(from, to);
     let mut step = 1;
