@@ -67,7 +67,12 @@ pub fn strided(index: u32, stride: u32, offset: i64, size: u32) -> Option<u32> {
     u32::try_from(at).ok().filter(|&at| at < size)
 }
 
-fn scatter<A: Arithmetic>(ctx: &A, size: usize, entries: impl Iterator<Item = (u32, A::Element)>) -> Vec<A::Element> {
+/// Weights over an axis of `size`: the sum of the values given for each index.
+pub(crate) fn scatter<A: Arithmetic>(
+    ctx: &A,
+    size: usize,
+    entries: impl Iterator<Item = (u32, A::Element)>,
+) -> Vec<A::Element> {
     let mut weights = vec![ctx.constant(K::ZERO); size];
     for (at, value) in entries {
         if let Some(slot) = weights.get_mut(at as usize) {
@@ -193,7 +198,8 @@ pub fn column_source<A: Arithmetic>(
                 axes.push(AxisWeight::Eq(domain(*axis).0.to_vec()));
                 at = at.saturating_add(1);
             }
-            AxisMap::Sum => {
+            // A selected axis has become a gather by now; alone it has no weights.
+            AxisMap::Sum | AxisMap::Selected { .. } => {
                 axes.push(AxisWeight::Ones);
                 at = at.saturating_add(1);
             }

@@ -16,14 +16,22 @@ use crate::system::{
     AxisMap, Column, ColumnId, Expr, Home, Instance, Layout, PublicPort, Source, System, Table, TableRows,
 };
 
+mod arrange;
 mod constants;
 mod contract;
 mod elementwise;
+mod embed;
+mod extremum;
+mod float;
+mod matmul;
 mod pool;
 mod requant;
 mod views;
 
 pub use constants::TableKey;
+pub use float::{
+    FloatForm, FloatSources, FloatStep, Limbs, MAX_BOOST, RoundHints, align_squares, align_sum, split as split_float,
+};
 pub use requant::{RequantForm, RequantStep};
 use views::{Signal, View};
 
@@ -75,6 +83,8 @@ pub enum Step {
         column: ColumnId,
         /// Column axes in the row-major order of the logical tensor.
         order: Vec<u8>,
+        /// Which part of each element.
+        part: ValuePart,
     },
     /// Hints of one requantisation block.
     Requant(RequantStep),
@@ -85,6 +95,30 @@ pub enum Step {
         /// Intermediate column to fill, if the result is not a value of the trace.
         column: Option<ColumnId>,
     },
+    /// Marks of an extremum, and the extreme elements where the result is their index.
+    Extremum {
+        /// Position of the operation in the program.
+        op: usize,
+        /// Column of the extreme elements.
+        extreme: Option<ColumnId>,
+        /// Column of the marks.
+        marks: ColumnId,
+        /// Axis of `marks` that is reduced.
+        reduced: u8,
+        /// Column of the operation's output.
+        output: ColumnId,
+    },
+    /// Hints of a float operation.
+    Float(FloatStep),
+}
+
+/// What a column holds of a value's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValuePart {
+    /// The integer.
+    Integer,
+    /// Part 0, 1 or 2 of a float, see [`split_float`].
+    Float(u8),
 }
 
 /// The result of lowering.
@@ -177,6 +211,8 @@ pub(crate) struct Lowering<'p> {
     plan: Vec<Step>,
     tables: BTreeMap<TableKey, u32>,
     public_roots: Vec<bool>,
+    /// Exponent and sign columns of a float tensor, by its mantissa column.
+    float_parts: BTreeMap<ColumnId, [ColumnId; 2]>,
     /// Set when the widths cannot express the program.
     infeasible: bool,
 }
@@ -198,6 +234,7 @@ impl<'p> Lowering<'p> {
                     instances: Vec::new(),
                     tables: Vec::new(),
                     contractions: Vec::new(),
+                    products: Vec::new(),
                     inputs: Vec::new(),
                     outputs: Vec::new(),
                 },
@@ -205,6 +242,7 @@ impl<'p> Lowering<'p> {
                 plan: Vec::new(),
                 tables: BTreeMap::new(),
                 public_roots: public_roots(program),
+                float_parts: BTreeMap::new(),
                 infeasible: false,
             };
             match pass.lower_all() {
@@ -246,9 +284,12 @@ impl<'p> Lowering<'p> {
                 Op::Lookup(l) => self.lookup(l)?,
                 Op::MaxPool(m) => self.max_pool(m)?,
                 Op::Rewire(r) => self.rewire(r)?,
-                Op::Arrange(_) | Op::MatMul(_) | Op::Multiply(_) | Op::Extremum(_) | Op::Embed(_) | Op::Float(_) => {
-                    return Err(Signal::Fail(LowerError::Reshape { tensor: String::new() }));
-                }
+                Op::Arrange(a) => self.arrange(a)?,
+                Op::MatMul(m) => self.matmul(index, m)?,
+                Op::Multiply(m) => self.multiply(index, m)?,
+                Op::Extremum(e) => self.extremum(index, e)?,
+                Op::Embed(e) => self.embed(e)?,
+                Op::Float(f) => self.float(index, f)?,
             }
             instances_of_op.push((start, self.system.instances.len()));
         }
@@ -288,6 +329,7 @@ impl<'p> Lowering<'p> {
             shape: value.shape.clone(),
             quantisation: value.quantisation,
             column: view.column,
+            float_parts: if self.is_float(port.value) { self.float_parts.get(&view.column).copied() } else { None },
             order: self.full_order(view),
         })
     }

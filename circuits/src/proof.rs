@@ -27,12 +27,12 @@ pub struct LogupProof {
     pub layers: Vec<LogupLayer>,
 }
 
-/// The batched contraction sumcheck.
+/// The batched sumcheck of all contractions and products.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContractionProof {
     /// Per round, the quadratic's values at 0 and 2.
     pub rounds: Vec<[K; 2]>,
-    /// Per contraction, the weights' and the input's value at the end.
+    /// Per contraction, the weights' and the input's value at the end; then per product, its two factors' values.
     pub factors: Vec<[K; 2]>,
 }
 
@@ -102,7 +102,7 @@ pub struct ProofShape {
     pub leaf_values: usize,
     /// Rounds of the contraction sumcheck.
     pub contraction_rounds: usize,
-    /// Number of contractions.
+    /// Number of contractions and products.
     pub contractions: usize,
     /// PCS schedule.
     pub schedule: Schedule,
@@ -124,12 +124,12 @@ impl ProofShape {
                 _ => 1,
             })
             .sum();
-        let rounds = system.contractions.iter().map(crate::system::Contraction::summed_bits).max().unwrap_or(0);
+        let rounds = system.bilinear_rounds();
         Self {
             leaf_bits: layout.leaf_bits,
             leaf_values: sources + tables,
             contraction_rounds: rounds as usize,
-            contractions: system.contractions.len(),
+            contractions: system.contractions.len() + system.products.len(),
             schedule,
         }
     }

@@ -44,8 +44,8 @@ impl Budget {
         over_field("LogUp-GKR layers", depth * 2.0 + 3.0 * depth * (depth - 1.0) / 2.0 + 1.0);
         let claims: usize = system.instances.iter().map(|i| i.sources.len()).sum::<usize>()
             + system.tables.len() * 9
-            + system.contractions.len() * 2;
-        let rounds = system.contractions.iter().map(crate::system::Contraction::summed_bits).max().unwrap_or(0);
+            + (system.contractions.len() + system.products.len()) * 2;
+        let rounds = system.bilinear_rounds();
         over_field("contraction batching and sumcheck", claims as f64 + 2.0 * f64::from(rounds) + 1.0);
         over_field("opening batching", claims as f64 + 1.0);
 

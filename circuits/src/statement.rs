@@ -185,7 +185,12 @@ pub fn raw_tensor(centred: &[i32], port: &PublicPort) -> Option<Vec<u8>> {
     Some(raw)
 }
 
-/// Centred values of a raw tensor; `None` if an element is outside the type or bytes are left over.
+/// Whether a float may stand in a statement: positive zero or a normal number.
+const fn plain_float(bits: u32) -> bool {
+    bits == 0 || ((bits >> 23) & 0xff != 0 && (bits >> 23) & 0xff != 0xff)
+}
+
+/// Centred values of a raw tensor (bits of floats); `None` if an element is outside the type or bytes are left over.
 pub fn centred_tensor(raw: &[u8], port: &PublicPort) -> Option<Vec<i32>> {
     let q = &port.quantisation;
     let elements = raw.chunks_exact(q.int_type.width());
@@ -203,7 +208,7 @@ pub fn centred_tensor(raw: &[u8], port: &PublicPort) -> Option<Vec<i32>> {
                 _ => return None,
             };
             if q.int_type == IntType::F32 {
-                return Some(value);
+                return plain_float(value.cast_unsigned()).then_some(value);
             }
             let inside = (q.int_type.min()..=q.int_type.max()).contains(&value);
             inside.then(|| value.saturating_sub(q.zero_point))

@@ -3,7 +3,7 @@
 //!
 //! Everything proven is one of two things:
 //! * **lookups**: at every position of a domain, a tuple of linear expressions of columns is a row of a table;
-//! * **contractions**: a value used in such an expression is a bilinear form of a constant column and another column.
+//! * **contractions and products**: a value used in such an expression is a bilinear form of two columns.
 //!
 //! Rule of pads: a domain axis is padded to a power of two (all but the outermost). At pad positions every source and
 //! every constant is zero, and every table holds the all-zero tuple. No source ever reads a pad cell of a column.
@@ -16,6 +16,8 @@ use crate::mle::index_bits;
 use crate::program::{PortType, Quantisation};
 
 mod layout;
+mod product;
+mod select;
 mod validate;
 pub use layout::{Layout, LeafOwner, LeafSegment};
 pub use validate::SystemError;
@@ -137,8 +139,34 @@ pub enum AxisMap {
         /// Added offset.
         offset: i32,
     },
+    /// Column index = element `i` of public input `input`, for domain index `i` (row-major): rows of a constant table
+    /// selected by the statement. Becomes a `Gather` when the statement is known, see [`System::select`].
+    Selected {
+        /// Domain axis, as long as the input has elements.
+        axis: u8,
+        /// Index into [`System::inputs`].
+        input: u32,
+    },
     /// Sum over the whole column axis.
     Sum,
+}
+
+impl AxisMap {
+    /// Column axes covered.
+    pub const fn span(&self) -> usize {
+        if let Self::Gather { span, .. } = self { *span as usize } else { 1 }
+    }
+
+    /// The domain axis that drives it.
+    pub const fn axis(&self) -> Option<u8> {
+        match self {
+            Self::Same { axis }
+            | Self::Gather { axis, .. }
+            | Self::Strided { axis, .. }
+            | Self::Selected { axis, .. } => Some(*axis),
+            Self::Sum => None,
+        }
+    }
 }
 
 /// A quantity with one value per domain position.
@@ -157,6 +185,11 @@ pub enum Source {
         contraction: u32,
         /// Row of the contraction for each index of domain axis 0.
         rows: IndexList,
+    },
+    /// A product of two columns; its domain is the instance's.
+    Product {
+        /// Index into [`System::products`].
+        product: u32,
     },
     /// 1 at real positions where `stride * index + offset` leaves `0..size`, else 0 (padding of a window).
     OutsideWindow {
@@ -313,6 +346,29 @@ pub struct Contraction {
     pub maps: Vec<ContractMap>,
 }
 
+/// A column read over the axes of a product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Factor {
+    /// The column.
+    pub column: ColumnId,
+    /// One entry per column axis; axis numbers count the domain axes first, then the summed ones.
+    pub maps: Vec<AxisMap>,
+}
+
+/// `value[x] = sum over the summed axes of a[x, sums] * b[x, sums]`. Every domain axis drives at least one factor, every
+/// summed axis both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// Sizes of the domain axes.
+    pub dims: Vec<u32>,
+    /// Sizes of the summed axes.
+    pub summed: Vec<u32>,
+    /// First factor.
+    pub a: Factor,
+    /// Second factor.
+    pub b: Factor,
+}
+
 /// A public tensor of the statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicPort {
@@ -326,8 +382,10 @@ pub struct PublicPort {
     pub shape: Vec<u32>,
     /// Quantisation.
     pub quantisation: Quantisation,
-    /// The column that holds it; with home `Public`.
+    /// The column that holds it (of a float its significands); with home `Public`.
     pub column: ColumnId,
+    /// Columns of a float's exponents and signs, like `column`.
+    pub float_parts: Option<[ColumnId; 2]>,
     /// Column axes in the row-major order of the logical tensor.
     pub order: Vec<u8>,
 }
@@ -360,6 +418,8 @@ pub struct System {
     pub tables: Vec<Table>,
     /// All contractions.
     pub contractions: Vec<Contraction>,
+    /// All products.
+    pub products: Vec<Product>,
     /// Public inputs.
     pub inputs: Vec<PublicPort>,
     /// Public outputs.

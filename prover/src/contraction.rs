@@ -1,4 +1,4 @@
-//! The batched contraction sumcheck, prover side.
+//! The batched sumcheck of contractions and products, prover side.
 
 use p3_field::PrimeCharacteristicRing;
 use rayon::prelude::*;
@@ -8,15 +8,17 @@ use vinfer_circuits::functional::split_point;
 use vinfer_circuits::functional::strided;
 use vinfer_circuits::mle::{eq_table, index_bits, power_of_two};
 use vinfer_circuits::proof::ContractionProof;
-use vinfer_circuits::system::{ContractMap, Contraction};
+use vinfer_circuits::system::{AxisMap, ContractMap, Contraction, IndexList, Product, System};
 use vinfer_circuits::transcript::Transcript;
 
 use crate::kernels::Split;
 
-/// The two factors of one contraction over its padded summed axes.
+/// The two factors of one contraction or product over its padded summed (or shared) axes.
 pub(crate) struct Factors {
     pub(crate) weights: Vec<K>,
     pub(crate) input: Vec<K>,
+    /// Multiplier of the claim (contractions carry theirs in the weights).
+    pub(crate) scale: K,
 }
 
 impl Factors {
@@ -33,8 +35,95 @@ impl Factors {
         Self {
             weights: fold_weights(contraction, weight_cells, weight_dims, row_weights),
             input: fold_input(contraction, input_cells, input_dims, position),
+            scale: K::ONE,
         }
     }
+
+    /// Folds both factors of a product over the axes that only they read, at a point of its domain.
+    pub(crate) fn of_product(system: &System, product: &Product, cells: [&[F]; 2], point: &[K], scale: K) -> Self {
+        let domain: Vec<Vec<K>> = split_point(&product.dims, point).into_iter().map(|p| eq_table(&Native, p)).collect();
+        let shared = product.shared();
+        let [mut weights, input] = [(&product.a, cells[0]), (&product.b, cells[1])].map(|(factor, cells)| {
+            let dims = &system.columns[factor.column as usize].dims;
+            fold_factor(&factor.maps, dims, cells, &product.axes(), &shared, &domain)
+        });
+        // The first factor carries eq(point, x) of the shared domain axes.
+        let sizes = product.shared_sizes();
+        let mut inner = weights.len();
+        for (&axis, &size) in shared.iter().zip(&sizes) {
+            inner /= size as usize;
+            if let Some(eq) = domain.get(axis) {
+                for (at, w) in weights.iter_mut().enumerate() {
+                    *w *= eq[at / inner % size as usize];
+                }
+            }
+        }
+        Self { weights: pad_to(&sizes, &weights), input: pad_to(&sizes, &input), scale }
+    }
+}
+
+/// A factor over the real shared axes: every other axis contracted with the weights of the domain point.
+fn fold_factor(
+    maps: &[AxisMap],
+    dims: &[u32],
+    cells: &[F],
+    axes: &[u32],
+    shared: &[usize],
+    domain: &[Vec<K>],
+) -> Vec<K> {
+    let mut current: Vec<K> = cells.iter().map(|&v| K::from(v)).collect();
+    // The shared axis behind each remaining axis, outermost first; filled from the innermost.
+    let mut tail: Vec<(usize, usize)> = Vec::new();
+    let mut end = dims.len();
+    for map in maps.iter().rev() {
+        let start = end - map.span();
+        let size: usize = dims[start..end].iter().map(|&d| d as usize).product();
+        end = start;
+        let inner: usize = tail.iter().map(|&(_, n)| n).product();
+        let Some(axis) = map.axis().map(usize::from) else {
+            current = contract_axis(&current, size, inner, 1, |_| vec![(0, K::ONE)]);
+            continue;
+        };
+        let len = axes[axis];
+        let slot = shared.iter().position(|&s| s == axis);
+        if let (AxisMap::Same { .. }, Some(slot)) = (map, slot) {
+            tail.insert(0, (slot, size));
+            continue;
+        }
+        let mut matrix: Vec<Vec<(usize, K)>> = vec![Vec::new(); size];
+        for i in 0..len {
+            let at = match map {
+                AxisMap::Strided { stride, offset, .. } => strided(i, *stride, i64::from(*offset), size as u32),
+                AxisMap::Gather { list: IndexList::List(list), .. } => Some(list[i as usize]),
+                _ => Some(i),
+            };
+            if let Some(at) = at {
+                let entry = if slot.is_some() { (i as usize, K::ONE) } else { (0, domain[axis][i as usize]) };
+                matrix[at as usize].push(entry);
+            }
+        }
+        let out = if slot.is_some() { len as usize } else { 1 };
+        current = contract_axis(&current, size, inner, out, |x| matrix[x].clone());
+        if let Some(slot) = slot {
+            tail.insert(0, (slot, len as usize));
+        }
+    }
+    reorder(&current, &tail, &shared.iter().map(|&s| axes[s]).collect::<Vec<_>>())
+}
+
+/// Brings axes, given outermost first as `(target position, size)`, into the order of their targets.
+fn reorder(current: &[K], tail: &[(usize, usize)], sizes: &[u32]) -> Vec<K> {
+    let mut strides = vec![0usize; sizes.len()];
+    let mut stride = 1usize;
+    for &(axis, size) in tail.iter().rev() {
+        strides[axis] = stride;
+        stride *= size;
+    }
+    let mut offsets = vec![0usize];
+    for (&d, &s) in sizes.iter().zip(&strides) {
+        offsets = offsets.iter().flat_map(|&base| (0..d as usize).map(move |i| base + i * s)).collect();
+    }
+    offsets.into_iter().map(|at| current[at]).collect()
 }
 
 /// `sum over rows of row_weight * weights[row, ..]`, per group, padded.
@@ -103,19 +192,7 @@ fn fold_input(c: &Contraction, cells: &[F], dims: &[u32], position: &[K]) -> Vec
             }
         }
     }
-    // Bring the remaining axes into the order of the summed axes.
-    let mut strides = vec![0usize; c.summed.len()];
-    let mut stride = 1usize;
-    for &(axis, size) in tail.iter().rev() {
-        strides[axis] = stride;
-        stride *= size;
-    }
-    let mut offsets = vec![0usize];
-    for (&d, &s) in c.summed.iter().zip(&strides) {
-        offsets = offsets.iter().flat_map(|&base| (0..d as usize).map(move |i| base + i * s)).collect();
-    }
-    let ordered: Vec<K> = offsets.into_iter().map(|at| current[at]).collect();
-    pad_to(&c.summed, &ordered)
+    pad_to(&c.summed, &reorder(&current, &tail, &c.summed))
 }
 
 /// Replaces an axis of `size` (with `inner` cells inside) by one of `out` entries: entry t gets the sum of weight * x.
@@ -168,12 +245,12 @@ pub(crate) fn prove(mut factors: Vec<Factors>, transcript: &mut Transcript) -> (
         for (f, &n) in factors.iter().zip(&bits) {
             if round >= n {
                 // Finished: constant in the remaining variables.
-                let value = f.weights[0] * f.input[0] * power_of_two((rounds - round - 1) as usize);
+                let value = f.scale * f.weights[0] * f.input[0] * power_of_two((rounds - round - 1) as usize);
                 sums[0] += value;
                 sums[1] += value;
                 continue;
             }
-            let scale = power_of_two((rounds - n) as usize);
+            let scale = f.scale * power_of_two((rounds - n) as usize);
             let (zero, two) = f
                 .weights
                 .par_chunks(2)

@@ -7,7 +7,7 @@ use vinfer_circuits::field::{F, K};
 use vinfer_circuits::functional::{
     AxisWeight, EvaluationClaim, Functional, add_row_weights, column_source, source_is_claimed, split_point,
 };
-use vinfer_circuits::mle::index_bits;
+use vinfer_circuits::mle::{eq_table, index_bits};
 use vinfer_circuits::proof::Proof;
 use vinfer_circuits::statement::{Statement, raw_tensor};
 use vinfer_circuits::system::{Home, LeafOwner, PublicPort, Source, TableRows, domain_bits};
@@ -85,9 +85,7 @@ pub(crate) fn statement(
         ports
             .iter()
             .zip(tensors)
-            .map(|(port, t)| {
-                raw_tensor(t, port).ok_or_else(|| ProveError::Range(port.name.clone()))
-            })
+            .map(|(port, t)| raw_tensor(t, port).ok_or_else(|| ProveError::Range(port.name.clone())))
             .collect::<Result<Vec<_>, _>>()
     };
     let system = &key.lowered.system;
@@ -101,7 +99,7 @@ pub(crate) fn statement(
 
 /// Counts the uses of every table row. Returns the first lookup without a row, after counting all others.
 pub fn count_multiplicities(key: &ProvingKey, witness: &mut Witness) -> Option<(usize, usize)> {
-    let system = &key.lowered.system;
+    let system = witness.system.clone();
     let indices: Vec<RowIndex> = system.tables.iter().map(|t| RowIndex::new(key, &t.rows)).collect();
     let mut counts: Vec<Vec<u64>> =
         system.tables.iter().map(|t| vec![0u64; system.table_rows(&t.rows) as usize]).collect();
@@ -127,7 +125,7 @@ pub fn count_multiplicities(key: &ProvingKey, witness: &mut Witness) -> Option<(
 
 /// Runs the protocol on a filled witness. A witness that does not satisfy the system gives a proof that does not verify.
 pub fn prove_witness(key: &ProvingKey, statement: &Statement, witness: &Witness) -> Proof {
-    let system = &key.lowered.system;
+    let system = &witness.system;
     let layout = &key.lowered.layout;
     let schedule = key.key.schedule();
 
@@ -250,7 +248,7 @@ fn table_tuples(key: &ProvingKey, rows: &TableRows) -> Vec<Vec<F>> {
 
 /// Values of all claimed sources, table columns and multiplicities, and the claims on columns they make.
 fn leaf_claims(key: &ProvingKey, witness: &Witness, point: &[K]) -> (Vec<K>, Vec<EvaluationClaim<K>>) {
-    let system = &key.lowered.system;
+    let system = &witness.system;
     let mut values = Vec::new();
     let mut claims = Vec::new();
     let mut claim = |values: &mut Vec<K>, functional: Functional<K>| {
@@ -276,6 +274,10 @@ fn leaf_claims(key: &ProvingKey, witness: &Witness, point: &[K]) -> (Vec<K>, Vec
                     let axes = Functional { column: 0, axes: weights }.dense_axes(&Native, &instance.dims);
                     values.push(cells.map_or(K::ZERO, |(_, cells)| evaluate(cells, &axes)));
                 }
+                Source::Product { .. } => {
+                    let cells = witness.source(key, index, position);
+                    values.push(evaluate_padded(&instance.dims, &cells, own));
+                }
                 Source::OutsideWindow { .. } => debug_assert!(!source_is_claimed(source)),
             }
         }
@@ -290,6 +292,14 @@ fn leaf_claims(key: &ProvingKey, witness: &Witness, point: &[K]) -> (Vec<K>, Vec
     (values, claims)
 }
 
+/// The multilinear extension of values over a padded domain.
+fn evaluate_padded(dims: &[u32], cells: &[F], point: &[K]) -> K {
+    let bits = index_bits(u64::from(dims[0])) as usize;
+    let inner = eq_table(&Native, &point[bits..]);
+    let outer = eq_table(&Native, &point[..bits]);
+    evaluate(cells, &[outer[..dims[0] as usize].to_vec(), inner])
+}
+
 fn prove_contractions(
     key: &ProvingKey,
     witness: &Witness,
@@ -301,6 +311,7 @@ fn prove_contractions(
     let dims = |column: u32| system.columns[column as usize].dims.as_slice();
     let mut row_weights: Vec<Vec<K>> =
         system.contractions.iter().map(|c| vec![K::ZERO; dims(c.weights)[c.row_axis as usize] as usize]).collect();
+    let mut product_scales = vec![K::ZERO; system.products.len()];
     let mut scale = K::ONE;
     for instance in &system.instances {
         for source in &instance.sources {
@@ -309,10 +320,13 @@ fn prove_contractions(
                 let outer = split_point(&instance.dims, own)[0];
                 add_row_weights(&Native, &mut row_weights[*contraction as usize], rows, outer, &scale);
                 scale *= mu;
+            } else if let Source::Product { product } = source {
+                product_scales[*product as usize] = scale;
+                scale *= mu;
             }
         }
     }
-    let factors = system
+    let mut factors: Vec<Factors> = system
         .contractions
         .iter()
         .zip(&row_weights)
@@ -323,6 +337,10 @@ fn prove_contractions(
             Factors::new(c, weights, dims(c.weights), rows, input, dims(c.input), position)
         })
         .collect();
+    factors.extend(system.products.iter().zip(product_scales).map(|(p, scale)| {
+        let cells = [&p.a, &p.b].map(|f| witness.cells(key, f.column));
+        Factors::of_product(system, p, cells, suffix(leaf_point, domain_bits(&p.dims)), scale)
+    }));
     let (proof, point) = contraction::prove(factors, transcript);
     let mut claims = Vec::new();
     for ((c, rows), values) in system.contractions.iter().zip(&row_weights).zip(&proof.factors) {
@@ -331,6 +349,13 @@ fn prove_contractions(
         claims.push(EvaluationClaim { functional: c.weights_functional(&Native, rows, own), value: values[0] });
         let functional = c.input_functional(&Native, dims(c.input), position, own);
         claims.push(EvaluationClaim { functional, value: values[1] });
+    }
+    let pairs = &proof.factors[system.contractions.len()..];
+    for (p, values) in system.products.iter().zip(pairs) {
+        let domain = suffix(leaf_point, domain_bits(&p.dims));
+        let functionals = p.functionals(&Native, system, domain, suffix(&point, p.shared_bits()));
+        let claim = |(functional, &value)| EvaluationClaim { functional, value };
+        claims.extend(functionals.into_iter().zip(values).map(claim));
     }
     (proof, claims)
 }

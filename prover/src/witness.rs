@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use p3_field::{PrimeCharacteristicRing, PrimeField64};
 use vinfer_circuits::field::{F, from_i64};
 use vinfer_circuits::functional::strided;
-use vinfer_circuits::lower::{RequantForm, RequantStep, Step};
+use vinfer_circuits::lower::{RequantForm, RequantStep, Step, ValuePart, split_float};
+use vinfer_circuits::ops::ExtremumResult;
 use vinfer_circuits::program::Op;
 use vinfer_circuits::system::{AxisMap, Expr, Instance, Source, System, TableRows, domain_bits, domain_len};
+
+mod float;
 
 use crate::execute::Execution;
 use crate::keys::ProvingKey;
@@ -17,7 +20,9 @@ use crate::keys::ProvingKey;
 pub struct Witness {
     /// Cells of each witness and public column, row-major over real indices; empty for constants.
     pub columns: Vec<Vec<F>>,
-    /// Contraction source values of each instance, `(source, row-major over the real domain)`.
+    /// The constraint system, bound to the public inputs that select rows of its tables.
+    pub system: System,
+    /// Values of contractions and summed products of each instance, `(source, row-major over the real domain)`.
     pub contractions: Vec<Vec<(u16, Vec<F>)>>,
 }
 
@@ -45,22 +50,35 @@ fn to_column_order<T: Copy>(data: &[T], dims: &[u32], order: &[u8]) -> Vec<T> {
 impl Witness {
     /// Fills every column but the multiplicities from an execution.
     pub fn new(key: &ProvingKey, execution: &Execution) -> Self {
-        let system = &key.lowered.system;
+        let inputs: Vec<Vec<i32>> =
+            key.program.inputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
+        let whole = &key.lowered.system;
+        // Inputs are in the range of their types, so the selection exists.
+        let system = &whole.select(&inputs).map_or_else(|| whole.clone(), std::borrow::Cow::into_owned);
         let mut witness = Self {
+            system: system.clone(),
             columns: vec![Vec::new(); system.columns.len()],
             contractions: vec![Vec::new(); system.instances.len()],
         };
         for step in &key.lowered.plan {
-            if let Step::Value { value, column, order } = step {
+            if let Step::Value { value, column, order, part } = step {
                 let dims = &system.columns[*column as usize].dims;
                 let cells = to_column_order(&execution.trace[*value as usize], dims, order);
-                witness.columns[*column as usize] = cells.into_iter().map(|v| from_i64(i64::from(v))).collect();
+                let cell = |v: i32| match part {
+                    ValuePart::Integer => i64::from(v),
+                    ValuePart::Float(part) => split_float(v)[*part as usize],
+                };
+                witness.columns[*column as usize] = cells.into_iter().map(|v| from_i64(cell(v))).collect();
             }
         }
         for step in &key.lowered.plan {
             match step {
                 Step::Value { .. } => {}
                 Step::Requant(step) => witness.fill_requant(key, execution, step),
+                Step::Float(step) => witness.fill_float(key, step),
+                Step::Extremum { op, extreme, marks, reduced, output } => {
+                    witness.fill_extremum(key, execution, (*op, *extreme, *marks, *reduced, *output));
+                }
                 Step::Max { instance, column } => {
                     if let Some(column) = column {
                         let inst = &system.instances[*instance as usize];
@@ -83,12 +101,41 @@ impl Witness {
         witness
     }
 
+    /// Marks from the extremum on (or up to it), and the extreme elements.
+    fn fill_extremum(
+        &mut self,
+        key: &ProvingKey,
+        execution: &Execution,
+        (op, extreme, marks, reduced, output): (usize, Option<u32>, u32, u8, u32),
+    ) {
+        let Op::Extremum(extremum) = &key.program.ops[op] else { return };
+        let Some(order) = value_order(key, output) else { return };
+        let values = &key.program.values;
+        let (input, result) = (&values[extremum.input as usize], &values[extremum.output as usize]);
+        let found = extremum.find(&execution.trace[extremum.input as usize], input, result);
+        let found = to_column_order(&found, &self.system.columns[output as usize].dims, order);
+        let dims = &self.system.columns[marks as usize].dims;
+        let len = dims[reduced as usize];
+        let inner: usize = dims[reduced as usize + 1..].iter().map(|&d| d as usize).product();
+        let mut cells = vec![F::ZERO; found.len() * len as usize];
+        for (at, cell) in cells.iter_mut().enumerate() {
+            let position = (at / inner % len as usize) as u32;
+            let (_, index) = found[at / (inner * len as usize) * inner + at % inner];
+            let last = extremum.result == ExtremumResult::LastIndex;
+            *cell = F::from_bool(if last { position <= index } else { position >= index });
+        }
+        self.columns[marks as usize] = cells;
+        if let Some(extreme) = extreme {
+            self.columns[extreme as usize] = found.iter().map(|&(v, _)| from_i64(i64::from(v))).collect();
+        }
+    }
+
     fn fill_requant(&mut self, key: &ProvingKey, execution: &Execution, step: &RequantStep) {
+        let instance = &key.lowered.system.instances[step.instance as usize];
         let system = &key.lowered.system;
-        let instance = &system.instances[step.instance as usize];
         let op = &key.program.ops[step.op];
         let output = key.lowered.plan.iter().find_map(|s| match s {
-            Step::Value { value, column, order } if *value == op.output() => Some((*column, order)),
+            Step::Value { value, column, order, .. } if *value == op.output() => Some((*column, order)),
             _ => None,
         });
         let Some((column, order)) = output else { return };
@@ -111,7 +158,7 @@ impl Witness {
             .sources
             .iter()
             .enumerate()
-            .filter(|(_, s)| matches!(s, Source::Contraction { .. }))
+            .filter(|(_, s)| matches!(s, Source::Contraction { .. } | Source::Product { .. }))
             .map(|(i, _)| i as u16)
             .collect();
         let mut scaled = Vec::new();
@@ -167,6 +214,10 @@ impl Witness {
             }
         }
         if let Some(&source) = contraction_sources.first() {
+            // A product enters unscaled; the expressions carry its multiplier.
+            if let Source::Product { .. } = instance.sources[source as usize] {
+                scaled = accumulators.iter().map(|&acc| from_i64(acc)).collect();
+            }
             self.contractions[step.instance as usize].push((source, scaled));
         }
     }
@@ -185,30 +236,50 @@ impl Witness {
 
     /// Values of all sources of an instance over its padded domain.
     pub(crate) fn sources(&self, key: &ProvingKey, instance: usize) -> Vec<Vec<F>> {
-        let system = &key.lowered.system;
-        let inst = &system.instances[instance];
-        inst.sources
-            .iter()
-            .enumerate()
-            .map(|(index, source)| match source {
-                Source::Column { column, maps } => column_values(system, inst, *column, maps, self.cells(key, *column)),
-                Source::Contraction { .. } => {
-                    let values = self.contractions[instance].iter().find(|(s, _)| *s as usize == index);
-                    values.map_or_else(|| vec![F::ZERO; domain_len(&inst.dims) as usize], |(_, v)| pad(&inst.dims, v))
-                }
-                Source::OutsideWindow { axis, stride, offset, size } => {
-                    let outside = |i: u32| strided(i, *stride, i64::from(*offset), *size).is_none();
-                    let dims: Vec<usize> = inst.dims.iter().map(|&d| d as usize).collect();
-                    let inner: usize = dims[*axis as usize + 1..].iter().product();
-                    let total: usize = dims.iter().product();
-                    let values: Vec<F> = (0..total)
-                        .map(|at| F::from_bool(outside((at / inner % dims[*axis as usize]) as u32)))
-                        .collect();
-                    pad(&inst.dims, &values)
-                }
-            })
-            .collect()
+        (0..self.system.instances[instance].sources.len()).map(|source| self.source(key, instance, source)).collect()
     }
+
+    /// Values of one source of an instance over its padded domain.
+    pub(crate) fn source(&self, key: &ProvingKey, instance: usize, source: usize) -> Vec<F> {
+        let system = &self.system;
+        let inst = &system.instances[instance];
+        let read = |column: u32, maps: &[AxisMap]| column_values(system, inst, column, maps, self.cells(key, column));
+        let stored = || self.contractions[instance].iter().find(|(s, _)| *s as usize == source);
+        match &inst.sources[source] {
+            Source::Column { column, maps } => read(*column, maps),
+            Source::Product { product } => {
+                let p = &system.products[*product as usize];
+                match stored() {
+                    Some((_, values)) => pad(&inst.dims, values),
+                    None if p.summed.is_empty() => {
+                        let (a, b) = (read(p.a.column, &p.a.maps), read(p.b.column, &p.b.maps));
+                        a.into_iter().zip(b).map(|(x, y)| x * y).collect()
+                    }
+                    None => vec![F::ZERO; domain_len(&inst.dims) as usize],
+                }
+            }
+            Source::Contraction { .. } => {
+                stored().map_or_else(|| vec![F::ZERO; domain_len(&inst.dims) as usize], |(_, v)| pad(&inst.dims, v))
+            }
+            Source::OutsideWindow { axis, stride, offset, size } => {
+                let outside = |i: u32| strided(i, *stride, i64::from(*offset), *size).is_none();
+                let dims: Vec<usize> = inst.dims.iter().map(|&d| d as usize).collect();
+                let inner: usize = dims[*axis as usize + 1..].iter().product();
+                let total: usize = dims.iter().product();
+                let values: Vec<F> =
+                    (0..total).map(|at| F::from_bool(outside((at / inner % dims[*axis as usize]) as u32))).collect();
+                pad(&inst.dims, &values)
+            }
+        }
+    }
+}
+
+/// Logical order of the column axes of a value's column.
+fn value_order(key: &ProvingKey, wanted: u32) -> Option<&[u8]> {
+    key.lowered.plan.iter().find_map(|step| match step {
+        Step::Value { column, order, .. } if *column == wanted => Some(order.as_slice()),
+        _ => None,
+    })
 }
 
 fn push_limbs(out: &mut [Vec<F>], value: i64, limb_bits: u8) {
@@ -272,7 +343,8 @@ fn column_values(system: &System, instance: &Instance, column: u32, maps: &[Axis
                 }
                 axis_at += 1;
             }
-            AxisMap::Sum => {
+            // A selected axis has become a gather.
+            AxisMap::Sum | AxisMap::Selected { .. } => {
                 summed.push((dims[axis_at] as usize, strides[axis_at]));
                 axis_at += 1;
             }

@@ -188,6 +188,7 @@ fn neighbours(program: &Program) -> Vec<(String, Program)> {
             let (low, high) = (thresholds[at - 1], thresholds[at + 1]);
             thresholds[at] = if thresholds[at] < high { thresholds[at] + 1 } else { low };
         }
+        (Requant::Exact, _) => {}
     };
     let table = |t: &mut Vec<i32>| {
         let (first, last) = (t[0], t.len() - 1);
@@ -230,6 +231,7 @@ fn neighbours(program: &Program) -> Vec<(String, Program)> {
                     match &mut a.form {
                         AddForm::Line { multiplier_b, .. } => *multiplier_b += 1,
                         AddForm::Table { table: t } => table(t),
+                        AddForm::Exact { offset, .. } => *offset += 1,
                     }
                 });
                 if let Operand::Constant { .. } = a.b {
@@ -244,7 +246,7 @@ fn neighbours(program: &Program) -> Vec<(String, Program)> {
                 let Op::Lookup(l) = &mut p.ops[index] else { unreachable!() };
                 table(&mut l.table);
             }),
-            Op::MaxPool(_) | Op::Rewire(_) => {}
+            _ => {}
         }
     }
     out

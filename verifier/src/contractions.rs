@@ -1,6 +1,7 @@
-//! The batched contraction sumcheck: every claimed contraction value becomes two claims, on its weights and its input.
+//! The batched contraction sumcheck: every claimed value of a contraction becomes two claims, on its weights and its
+//! input, and every claimed value of a product two claims on its factors.
 //!
-//! Contraction c has n_c summed variables, the batch N = max n_c. Each is extended by N - n_c variables on which it does
+//! Contraction c has n_c summed variables (a product: those of the axes that both factors read), the batch N = max n_c. Each is extended by N - n_c variables on which it does
 //! not depend, most significant first, so its claim is scaled by 2^(N - n_c) and it uses the last n_c coordinates.
 
 use alloc::vec;
@@ -36,19 +37,33 @@ pub(crate) fn verify<C: Context>(
             vec![zero.clone(); index(rows)]
         })
         .collect();
+    // Every product serves exactly one claim (validated with the key).
+    let mut product_scales: Vec<C::Element> = vec![zero.clone(); system.products.len()];
     let rounds = proof.rounds.len();
     let mut total = zero.clone();
     let mut scale = ctx.constant(K::ONE);
     for claim in claims {
         let Some(instance) = system.instances.get(claim.instance) else { continue };
-        let Some(Source::Contraction { contraction, rows }) = instance.sources.get(claim.source) else { continue };
-        let Some(target) = system.contractions.get(index(*contraction)) else { continue };
-        let point = suffix(leaf_point, domain_bits(&instance.dims));
-        let outer = split_point(&instance.dims, point).first().copied().unwrap_or(&[]);
-        if let Some(weights) = row_weights.get_mut(index(*contraction)) {
-            add_row_weights(ctx, weights, rows, outer, &scale);
-        }
-        let missing = rounds.saturating_sub(index(target.summed_bits()));
+        let bits = match instance.sources.get(claim.source) {
+            Some(Source::Contraction { contraction, rows }) => {
+                let Some(target) = system.contractions.get(index(*contraction)) else { continue };
+                let point = suffix(leaf_point, domain_bits(&instance.dims));
+                let outer = split_point(&instance.dims, point).first().copied().unwrap_or(&[]);
+                if let Some(weights) = row_weights.get_mut(index(*contraction)) {
+                    add_row_weights(ctx, weights, rows, outer, &scale);
+                }
+                target.summed_bits()
+            }
+            Some(Source::Product { product }) => {
+                let Some(target) = system.products.get(index(*product)) else { continue };
+                if let Some(slot) = product_scales.get_mut(index(*product)) {
+                    *slot = scale.clone();
+                }
+                target.shared_bits()
+            }
+            _ => continue,
+        };
+        let missing = rounds.saturating_sub(index(bits));
         total = total + scale.clone() * claim.value.clone() * ctx.constant(power_of_two(missing));
         scale = scale * mu.clone();
     }
@@ -70,6 +85,17 @@ pub(crate) fn verify<C: Context>(
             functional: contraction.input_functional(ctx, input_dims, position, own),
             value: input_value.clone(),
         });
+    }
+    let pairs = factors.chunks_exact(2).skip(system.contractions.len());
+    for ((product, scale), pair) in system.products.iter().zip(&product_scales).zip(pairs) {
+        let [a, b] = pair else { continue };
+        expected = expected + scale.clone() * a.clone() * b.clone();
+        let own = suffix(&point, product.shared_bits());
+        let domain = suffix(leaf_point, domain_bits(&product.dims));
+        let functionals = product.functionals(ctx, system, domain, own);
+        out.extend(
+            functionals.into_iter().zip([a, b]).map(|(functional, v)| EvaluationClaim { functional, value: v.clone() }),
+        );
     }
     ctx.require_equal(&reduced, &expected, RejectReason::Contraction)?;
     Ok(out)

@@ -29,6 +29,9 @@ pub enum RejectReason {
     /// The caller expects another input.
     #[error("the proof speaks of another input than the expected one")]
     InputMismatch,
+    /// A public index selects a row that its table does not have.
+    #[error("a public index selects a row outside its table")]
+    Selection,
     /// The caller expects another output.
     #[error("the proof speaks of another output than the expected one")]
     OutputMismatch,

@@ -15,7 +15,7 @@ use vinfer_circuits::functional::{
 use vinfer_circuits::mle::{below, below_and_weighted, eq_index};
 use vinfer_circuits::system::{Expr, Instance, Layout, LeafOwner, Source, System, TableRows, domain_bits};
 
-/// A claim about a contraction at a domain point, to be discharged by the contraction sumcheck.
+/// A claim about a contraction or product at a domain point, to be discharged by the contraction sumcheck.
 #[derive(Debug, Clone)]
 #[must_use = "a contraction claim must be discharged"]
 pub(crate) struct ContractionClaim<E> {
@@ -72,7 +72,7 @@ pub(crate) fn verify<C: Context>(
                     obligations.claims.push(EvaluationClaim { functional, value: value.clone() });
                     factor * value
                 }
-                Source::Contraction { .. } => {
+                Source::Contraction { .. } | Source::Product { .. } => {
                     let claim = ContractionClaim { instance: index, source: position, value: value.clone() };
                     obligations.contractions.push(claim);
                     value

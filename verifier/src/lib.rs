@@ -227,8 +227,10 @@ impl PreparedKey {
         {
             return Err(RejectReason::Shape);
         }
-        // 1. Public tensors are in range and consistent.
+        // 1. Public tensors are in range and consistent, and select rows that exist.
         let public = public::bind(system, statement)?;
+        let selected = system.select(&public::inputs(system, statement)?);
+        let system = &*selected.ok_or(RejectReason::Selection)?;
         // 2. Everything fixed so far enters the transcript before the first challenge.
         let digest = statement.digest(self.key.profile);
         let transcript = seed_transcript(&self.key, &self.digest, &digest, &proof.witness_root);

@@ -9,6 +9,7 @@ use crate::error::RejectReason;
 use p3_field::PrimeCharacteristicRing;
 use vinfer_circuits::field::{K, from_i64};
 use vinfer_circuits::functional::EvaluationClaim;
+use vinfer_circuits::lower::split_float;
 use vinfer_circuits::statement::{Statement, centred_tensor};
 use vinfer_circuits::system::{ColumnId, PublicPort, System};
 
@@ -22,12 +23,34 @@ pub(crate) fn bind(system: &System, statement: &Statement) -> Result<PublicColum
     let ports = system.inputs.iter().zip(&statement.inputs).chain(system.outputs.iter().zip(&statement.outputs));
     for (index, (port, raw)) in ports.enumerate() {
         let cells = column_cells(system, port, raw).ok_or(RejectReason::PublicTensor { port: index })?;
-        if columns.get(&port.column).is_some_and(|have| *have != cells) {
-            return Err(RejectReason::PublicTensor { port: index });
+        let mut insert = |column: ColumnId, cells: Vec<i32>| {
+            if columns.get(&column).is_some_and(|have| *have != cells) {
+                return Err(RejectReason::PublicTensor { port: index });
+            }
+            columns.insert(column, cells);
+            Ok(())
+        };
+        match port.float_parts {
+            None => insert(port.column, cells)?,
+            Some([exponents, signs]) => {
+                for (part, column) in [port.column, exponents, signs].into_iter().enumerate() {
+                    insert(column, cells.iter().map(|&bits| float_cell(bits, part)).collect())?;
+                }
+            }
         }
-        columns.insert(port.column, cells);
     }
     Ok(columns)
+}
+
+/// One of the three cells of a float; all fit an `i32`.
+fn float_cell(bits: i32, part: usize) -> i32 {
+    split_float(bits).get(part).copied().and_then(|v| i32::try_from(v).ok()).unwrap_or(0)
+}
+
+/// The centred input tensors.
+pub(crate) fn inputs(system: &System, statement: &Statement) -> Result<Vec<Vec<i32>>, RejectReason> {
+    let tensors = system.inputs.iter().zip(&statement.inputs).enumerate();
+    tensors.map(|(port, (p, raw))| centred_tensor(raw, p).ok_or(RejectReason::PublicTensor { port })).collect()
 }
 
 /// Centred cells of a port's tensor in the order of its column.

@@ -8,13 +8,13 @@ use super::requant::{Accumulator, AccumulatorSource};
 use super::views::{Signal, View};
 use super::{Lowering, same_maps};
 use crate::field::from_i64;
-use crate::ops::{Add, AddForm, Operand, Lookup, Requant, Sum};
+use crate::ops::{Add, AddForm, Lookup, Operand, Requant, Sum};
 use crate::program::ValueId;
 use crate::system::{AxisMap, ColumnId, Expr, Source};
 
 impl Lowering<'_> {
     /// Output column in logical order, its axes carried over from `view` (axis `i` from axis `i`).
-    fn carried_output(&mut self, output: ValueId, view: &View) -> Result<(ColumnId, Vec<Vec<u32>>), Signal> {
+    pub(super) fn carried_output(&mut self, output: ValueId, view: &View) -> Result<(ColumnId, Vec<Vec<u32>>), Signal> {
         let rank = self.program.values[output as usize].shape.len();
         let atoms = (0..rank).map(|axis| self.carried(output, axis, view, axis)).collect::<Result<Vec<_>, _>>()?;
         let order: Vec<usize> = (0..rank).collect();
@@ -69,7 +69,6 @@ impl Lowering<'_> {
 
     pub(super) fn add(&mut self, op_index: usize, op: &Add) -> Result<(), Signal> {
         let a_view = self.view(op.a)?.clone();
-        let out_shape = self.program.values[op.output as usize].shape.clone();
         if let Operand::Value(b) = &op.b {
             let b_view = self.view(*b)?.clone();
             self.unify(op.a, &a_view, *b, &b_view)?;
@@ -78,37 +77,7 @@ impl Lowering<'_> {
         let dims = self.column_dims(column).to_vec();
         let axis_of = domain_axes(&atoms);
         let a_source = Source::Column { column: a_view.column, maps: self.read_maps(&a_view, &axis_of) };
-        let (b_source, b_range) = match &op.b {
-            Operand::Value(b) => {
-                let view = self.view(*b)?.clone();
-                let value = &self.program.values[*b as usize];
-                let wide = |axis: usize| value.shape[axis] == out_shape[axis];
-                let maps = self.read_maps(&view, |axis, atom| if wide(axis) { axis_of(axis, atom) } else { None });
-                (Source::Column { column: view.column, maps }, (value.quantisation.lo(), value.quantisation.hi()))
-            }
-            Operand::Constant { shape, data, lo, hi } => {
-                let mut own_dims = Vec::new();
-                let mut maps = Vec::new();
-                for (axis, &size) in shape.iter().enumerate() {
-                    if size == out_shape[axis] {
-                        for (atom, &s) in atoms[axis].iter().enumerate() {
-                            own_dims.push(s);
-                            maps.push(axis_of(axis, atom).map_or(AxisMap::Sum, |axis| AxisMap::Same { axis }));
-                        }
-                    } else {
-                        own_dims.push(1);
-                        maps.push(AxisMap::Sum);
-                    }
-                }
-                if own_dims.is_empty() {
-                    own_dims.push(1);
-                    maps.push(AxisMap::Sum);
-                }
-                let cells = data.clone();
-                let id = self.new_constant(own_dims, || cells.iter().map(|&v| from_i64(i64::from(v))).collect());
-                (Source::Column { column: id, maps }, (*lo, *hi))
-            }
-        };
+        let (b_source, b_range) = self.second_operand(op.output, &op.b, &atoms)?;
         let a_value = &self.program.values[op.a as usize];
         let a_range = (a_value.quantisation.lo(), a_value.quantisation.hi());
         let out = &self.program.values[op.output as usize].quantisation;
@@ -157,37 +126,63 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Source and range of a second operand over a domain that lists the output's atoms in logical order.
+    pub(super) fn second_operand(
+        &mut self,
+        output: ValueId,
+        operand: &Operand,
+        atoms: &[Vec<u32>],
+    ) -> Result<(Source, (i32, i32)), Signal> {
+        let out_shape = self.program.values[output as usize].shape.clone();
+        let axis_of = domain_axes(atoms);
+        Ok(match operand {
+            Operand::Value(b) => {
+                let view = self.view(*b)?.clone();
+                let value = &self.program.values[*b as usize];
+                let wide = |axis: usize| value.shape[axis] == out_shape[axis];
+                let maps = self.read_maps(&view, |axis, atom| if wide(axis) { axis_of(axis, atom) } else { None });
+                (Source::Column { column: view.column, maps }, (value.quantisation.lo(), value.quantisation.hi()))
+            }
+            Operand::Constant { shape, data, lo, hi } => {
+                let (dims, maps) = constant_layout(shape, &out_shape, atoms);
+                let cells = data.clone();
+                let id = self.new_constant(dims, || cells.iter().map(|&v| from_i64(i64::from(v))).collect());
+                (Source::Column { column: id, maps }, (*lo, *hi))
+            }
+        })
+    }
+
     /// Splits atoms until both operands agree on every axis they share.
-    fn unify(&self, a: ValueId, a_view: &View, b: ValueId, b_view: &View) -> Result<(), Signal> {
-        let (a_shape, b_shape) = (&self.program.values[a as usize].shape, &self.program.values[b as usize].shape);
-        for axis in (0..a_shape.len()).filter(|&x| a_shape[x] == b_shape[x] && a_shape[x] > 1) {
-            let real = |view: &View, sizes: Vec<u32>| -> Vec<(u8, u32)> {
-                view.axes[axis].iter().copied().zip(sizes).filter(|&(_, s)| s > 1).collect()
-            };
-            let (sa, sb) = (real(a_view, self.axis_sizes(a_view, axis)), real(b_view, self.axis_sizes(b_view, axis)));
-            for (&(a_axis, x), &(b_axis, y)) in sa.iter().zip(&sb) {
-                if x > y {
-                    return Err(self.split_axis(a_view.column, a_axis, y, a));
-                }
-                if y > x {
-                    return Err(self.split_axis(b_view.column, b_axis, x, b));
-                }
-            }
-            // Equal products: same number of atoms beyond size one. Atoms of size one could misalign them.
-            if view_has_ones(&self.axis_sizes(a_view, axis)) || view_has_ones(&self.axis_sizes(b_view, axis)) {
-                return Err(Signal::Fail(self.reshape_error(a)));
-            }
-        }
-        Ok(())
+    pub(super) fn unify(&self, a: ValueId, a_view: &View, b: ValueId, b_view: &View) -> Result<(), Signal> {
+        let rank = self.program.values[a as usize].shape.len();
+        self.unify_axes((a, a_view), (b, b_view), (0..rank).map(|axis| (axis, axis)))
     }
 }
 
-fn view_has_ones(sizes: &[u32]) -> bool {
-    sizes.contains(&1)
+/// Dimensions of the column of a constant broadcast to `output`, and how a domain of the output's atoms reads it.
+pub(super) fn constant_layout(shape: &[u32], output: &[u32], atoms: &[Vec<u32>]) -> (Vec<u32>, Vec<AxisMap>) {
+    let axis_of = domain_axes(atoms);
+    let (mut dims, mut maps) = (Vec::new(), Vec::new());
+    for (axis, &size) in shape.iter().enumerate() {
+        if size == output[axis] {
+            for (atom, &s) in atoms[axis].iter().enumerate() {
+                dims.push(s);
+                maps.push(axis_of(axis, atom).map_or(AxisMap::Sum, |axis| AxisMap::Same { axis }));
+            }
+        } else {
+            dims.push(1);
+            maps.push(AxisMap::Sum);
+        }
+    }
+    if dims.is_empty() {
+        dims.push(1);
+        maps.push(AxisMap::Sum);
+    }
+    (dims, maps)
 }
 
 /// Domain axis of (logical axis, atom) for a domain that lists all atoms in logical order.
-fn domain_axes(atoms: &[Vec<u32>]) -> impl Fn(usize, usize) -> Option<u8> {
+pub(super) fn domain_axes(atoms: &[Vec<u32>]) -> impl Fn(usize, usize) -> Option<u8> + use<> {
     let mut starts = Vec::with_capacity(atoms.len());
     let mut next = 0usize;
     for a in atoms {

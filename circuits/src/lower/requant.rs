@@ -212,13 +212,13 @@ impl Lowering<'_> {
         Part::Source(self.add_source(block.instance, Source::Column { column, maps: vec![AxisMap::Same { axis: 0 }] }))
     }
 
-    fn add_source(&mut self, instance: usize, source: Source) -> u16 {
+    pub(super) fn add_source(&mut self, instance: usize, source: Source) -> u16 {
         let sources = &mut self.system.instances[instance].sources;
         sources.push(source);
         (sources.len() - 1) as u16
     }
 
-    fn hint_column(&mut self, instance: usize) -> (ColumnId, u16) {
+    pub(super) fn hint_column(&mut self, instance: usize) -> (ColumnId, u16) {
         let dims = self.system.instances[instance].dims.clone();
         let maps = same_maps(dims.len());
         let column = self.new_column(Home::Witness, dims);
@@ -497,7 +497,7 @@ impl Lowering<'_> {
 }
 
 /// The step function on `min..=max` as `(result, first accumulator)`, ascending, closed by `(_, max + 1)`.
-fn intervals(requant: &Requant, (min, max): (i64, i64), range: (i32, i32)) -> Vec<(i64, i64)> {
+pub(super) fn intervals(requant: &Requant, (min, max): (i64, i64), range: (i32, i32)) -> Vec<(i64, i64)> {
     let apply = |acc: i64| i64::from(requant.apply(acc, range.0, range.1));
     let mut out = vec![(apply(min), min)];
     if let Requant::Table { thresholds } = requant {

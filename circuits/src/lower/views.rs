@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{AtomOrigin, LowerError, Lowering, Step};
+use super::{AtomOrigin, LowerError, Lowering, Step, ValuePart};
 use crate::ops::{Rewire, RewireKind};
 use crate::program::ValueId;
 use crate::system::{AxisMap, ColumnId, Home};
@@ -79,7 +79,17 @@ impl Lowering<'_> {
         let column = self.new_column(home, dims);
         self.column_atoms.insert(column, origins);
         let view = View { column, axes };
-        self.plan.push(Step::Value { value, column, order: self.full_order(&view) });
+        let order = self.full_order(&view);
+        if self.is_float(value) {
+            let dims = self.column_dims(column).to_vec();
+            let parts = [self.new_column(home, dims.clone()), self.new_column(home, dims)];
+            self.float_parts.insert(column, parts);
+            for (part, column) in (0..).zip([column, parts[0], parts[1]]) {
+                self.plan.push(Step::Value { value, column, order: order.clone(), part: ValuePart::Float(part) });
+            }
+        } else {
+            self.plan.push(Step::Value { value, column, order, part: ValuePart::Integer });
+        }
         self.views[value as usize] = Some(view);
         column
     }

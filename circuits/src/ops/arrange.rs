@@ -28,9 +28,7 @@ impl AxisIndices {
     /// Input index of box index `i`; `None` outside the list or below zero.
     pub fn at(&self, i: u32) -> Option<u32> {
         match self {
-            Self::Run { start, step } => {
-                u32::try_from(i64::from(*start) + i64::from(i) * i64::from(*step)).ok()
-            }
+            Self::Run { start, step } => u32::try_from(i64::from(*start) + i64::from(i) * i64::from(*step)).ok(),
             Self::List(list) => list.get(i as usize).copied(),
         }
     }
@@ -105,9 +103,7 @@ impl Arrange {
                     for ((axis, &size), &stride) in indices.iter().zip(&part.shape).zip(&strides) {
                         sources = sources
                             .iter()
-                            .flat_map(|&base| {
-                                (0..size).map(move |i| base + axis.at(i).unwrap_or(0) as usize * stride)
-                            })
+                            .flat_map(|&base| (0..size).map(move |i| base + axis.at(i).unwrap_or(0) as usize * stride))
                             .collect();
                     }
                     for (&target, &source) in targets.iter().zip(&sources) {

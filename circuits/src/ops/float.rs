@@ -150,9 +150,7 @@ impl Float {
             FloatKind::Add { a, b, subtract: true } => pairwise(a, b, |x, y| x - y),
             FloatKind::Multiply { a, b } => pairwise(a, b, |x, y| x * y),
             FloatKind::Divide { a, b } => pairwise(a, b, |x, y| x / y),
-            FloatKind::SquareRoot { a } => {
-                read(*a).0.iter().map(|&x| to_bits(libm::sqrtf(from_bits(x)))).collect()
-            }
+            FloatKind::SquareRoot { a } => read(*a).0.iter().map(|&x| to_bits(libm::sqrtf(from_bits(x)))).collect(),
             FloatKind::RunningSum { input, axis } => running(read(*input).0, output, *axis, |s, x| s + x),
             FloatKind::RunningSquares { input, axis } => {
                 running(read(*input).0, output, *axis, |s, x| libm::fmaf(x, x, s))

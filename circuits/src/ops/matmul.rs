@@ -64,7 +64,6 @@ pub(crate) fn range(value: &Value) -> (i64, i64) {
 
 /// Range of the product of two ranges.
 pub(crate) fn product_range(a: (i64, i64), b: (i64, i64)) -> (i64, i64) {
-    let corners =
-        [a.0.saturating_mul(b.0), a.0.saturating_mul(b.1), a.1.saturating_mul(b.0), a.1.saturating_mul(b.1)];
+    let corners = [a.0.saturating_mul(b.0), a.0.saturating_mul(b.1), a.1.saturating_mul(b.0), a.1.saturating_mul(b.1)];
     (corners.into_iter().min().unwrap_or(0), corners.into_iter().max().unwrap_or(0))
 }

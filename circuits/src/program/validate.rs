@@ -8,12 +8,11 @@ use crate::ops::{AddForm, Requant, RewireKind, Window};
 
 mod activations;
 mod float;
-pub use float::IntegerTable;
 use activations::{broadcasts, is_float};
+pub use float::IntegerTable;
 
 /// A check that names the rule it finds broken.
 type Rule<T> = Result<T, &'static str>;
-
 
 /// A rule that a program breaks. Produced by damaged or hand-made program files; the compiler never emits one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,7 @@ use alloc::collections::BTreeSet;
 
 use super::{AxisMap, ContractMap, Home, IndexList, PublicPort, Source, System, TableRows, domain_bits, domain_len};
 use crate::field::MODULUS;
+use crate::program::IntType;
 
 /// A rule that a system breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +40,12 @@ impl System {
     /// # Errors
     /// The first rule broken.
     pub fn validate(&self) -> Result<(), SystemError> {
-        let counts = [self.columns.len(), self.instances.len(), self.tables.len(), self.contractions.len()];
+        let counts = [
+            self.columns.len(),
+            self.instances.len(),
+            self.tables.len(),
+            self.contractions.len() + self.products.len(),
+        ];
         let name = |part, index| move |rule| SystemError { part, index, rule };
         ensure(counts.iter().all(|&n| n <= MAX_OBJECTS), "too many objects").map_err(name("system", 0))?;
         ensure(self.inputs.len() + self.outputs.len() <= MAX_PORTS, "too many ports").map_err(name("system", 0))?;
@@ -51,6 +57,9 @@ impl System {
         ensure(cells <= 1 << MAX_BITS, "too many cells").map_err(name("system", 0))?;
         for index in 0..self.contractions.len() {
             self.check_contraction(index).map_err(name("contraction", index))?;
+        }
+        for index in 0..self.products.len() {
+            self.check_product(index).map_err(name("product", index))?;
         }
         for (index, instance) in self.instances.iter().enumerate() {
             self.check_instance(index).map_err(name("instance", index))?;
@@ -90,39 +99,10 @@ impl System {
         let axis_len = |axis: u8| dims.get(axis as usize).copied().ok_or("unknown domain axis");
         for source in &instance.sources {
             match source {
-                Source::Column { column, maps } => {
-                    let mut rest = self.column_dims(*column, None)?;
-                    for (at, map) in maps.iter().enumerate() {
-                        let span = if let AxisMap::Gather { span, .. } = map { *span as usize } else { 1 };
-                        let (head, tail) = rest.split_at_checked(span).ok_or("maps cover too many axes")?;
-                        rest = tail;
-                        let size: u64 = head.iter().map(|&d| u64::from(d)).product();
-                        match map {
-                            AxisMap::Same { axis } => {
-                                ensure(u64::from(axis_len(*axis)?) == size, "axis sizes differ")?;
-                            }
-                            AxisMap::Gather { axis, list, .. } => {
-                                ensure(span > 0, "empty span")?;
-                                ensure(list.len() == axis_len(*axis)? as usize, "gather length")?;
-                                ensure(list_below(list, size), "gather index out of range")?;
-                            }
-                            AxisMap::Strided { axis, stride, .. } => {
-                                axis_len(*axis)?;
-                                ensure(*stride <= 1 << 20, "stride")?;
-                            }
-                            AxisMap::Sum => {}
-                        }
-                        let axis_of = |m: &AxisMap| match m {
-                            AxisMap::Same { axis } | AxisMap::Gather { axis, .. } | AxisMap::Strided { axis, .. } => {
-                                Some(*axis)
-                            }
-                            AxisMap::Sum => None,
-                        };
-                        let own = axis_of(map);
-                        let repeated = own.is_some() && maps.iter().take(at).any(|m| axis_of(m) == own);
-                        ensure(!repeated, "a domain axis drives two column axes")?;
-                    }
-                    ensure(rest.is_empty(), "maps do not cover the column")?;
+                Source::Column { column, maps } => self.check_maps(*column, maps, dims)?,
+                Source::Product { product } => {
+                    let p = self.products.get(*product as usize).ok_or("unknown product")?;
+                    ensure(p.dims == *dims, "product and domain differ")?;
                 }
                 Source::Contraction { contraction, rows } => {
                     let c = self.contractions.get(*contraction as usize).ok_or("unknown contraction")?;
@@ -144,6 +124,59 @@ impl System {
                 ensure(expr.terms.iter().all(known), "expression term")?;
                 ensure(expr.constant < MODULUS && expr.index_coefficient < MODULUS, "expression constant")?;
             }
+        }
+        Ok(())
+    }
+
+    /// Maps cover the whole column, every index they give is in range, and no axis drives two column axes.
+    fn check_maps(&self, column: u32, maps: &[AxisMap], axes: &[u32]) -> Check {
+        let mut rest = self.column_dims(column, None)?;
+        let mut driven = BTreeSet::new();
+        for map in maps {
+            let (head, tail) = rest.split_at_checked(map.span()).ok_or("maps cover too many axes")?;
+            rest = tail;
+            let size: u64 = head.iter().map(|&d| u64::from(d)).product();
+            let Some(axis) = map.axis() else { continue };
+            ensure(driven.insert(axis), "a domain axis drives two column axes")?;
+            let len = axes.get(axis as usize).copied().ok_or("unknown domain axis")?;
+            match map {
+                AxisMap::Same { .. } => ensure(u64::from(len) == size, "axis sizes differ")?,
+                AxisMap::Gather { list, .. } => {
+                    ensure(!head.is_empty(), "empty span")?;
+                    ensure(list.len() == len as usize, "gather length")?;
+                    ensure(list_below(list, size), "gather index out of range")?;
+                }
+                AxisMap::Strided { stride, .. } => ensure(*stride <= 1 << 20, "stride")?,
+                AxisMap::Selected { input, .. } => {
+                    let port = self.inputs.get(*input as usize).ok_or("unknown input")?;
+                    let q = &port.quantisation;
+                    ensure(port.len() == u64::from(len), "selection length")?;
+                    ensure(q.zero_point == 0 && q.lo() >= 0, "selection may be negative")?;
+                    ensure(u64::from(q.hi().unsigned_abs()) < size, "selection out of range")?;
+                    ensure(
+                        self.column_dims(column, Some(Home::Constants)).is_ok(),
+                        "selection of other than constants",
+                    )?;
+                }
+                AxisMap::Sum => {}
+            }
+        }
+        ensure(rest.is_empty(), "maps do not cover the column")
+    }
+
+    fn check_product(&self, index: usize) -> Check {
+        let p = self.products.get(index).ok_or("missing")?;
+        let axes = p.axes();
+        ensure(sizes_ok(&axes), "dimensions")?;
+        for factor in [&p.a, &p.b] {
+            self.check_maps(factor.column, &factor.maps, &axes)?;
+            ensure(!factor.maps.iter().any(|m| matches!(m, AxisMap::Selected { .. })), "selection in a product")?;
+        }
+        // An axis that no factor reads would be summed or broadcast; the relation has neither.
+        let reads = |f: &super::Factor, axis: usize| f.maps.iter().any(|m| m.axis().map(usize::from) == Some(axis));
+        for axis in 0..axes.len() {
+            let (a, b) = (reads(&p.a, axis), reads(&p.b, axis));
+            ensure(if axis < p.dims.len() { a || b } else { a && b }, "an axis drives too few factors")?;
         }
         Ok(())
     }
@@ -253,20 +286,13 @@ impl System {
             for source in &instance.sources {
                 add(1);
                 match source {
-                    Source::Column { column, maps } => {
-                        let dims = self.columns.get(*column as usize).map_or(&[][..], |c| &c.dims);
-                        let mut at = 0usize;
-                        for map in maps {
-                            let (span, axis) = match map {
-                                AxisMap::Gather { axis, span, .. } => (*span as usize, Some(*axis)),
-                                AxisMap::Strided { axis, .. } => (1, Some(*axis)),
-                                AxisMap::Same { .. } | AxisMap::Sum => (1, None),
-                            };
-                            if let Some(axis) = axis {
-                                add(dims.iter().skip(at).take(span).map(|&d| u64::from(d)).product());
-                                add(instance.dims.get(axis as usize).map_or(0, |&d| u64::from(d)));
-                            }
-                            at += span;
+                    Source::Column { column, maps } => add(self.maps_work(*column, maps, &instance.dims)),
+                    Source::Product { product } => {
+                        if let Some(p) = self.products.get(*product as usize) {
+                            let axes = p.axes();
+                            add(axes.iter().map(|&d| u64::from(d)).fold(0, u64::saturating_add));
+                            add(self.maps_work(p.a.column, &p.a.maps, &axes));
+                            add(self.maps_work(p.b.column, &p.b.maps, &axes));
                         }
                     }
                     Source::Contraction { rows, .. } => add(rows.len() as u64),
@@ -294,17 +320,42 @@ impl System {
         work
     }
 
-    /// A contraction that no source reads would carry free claims.
+    /// Steps for the weights of one column read through maps.
+    fn maps_work(&self, column: u32, maps: &[AxisMap], axes: &[u32]) -> u64 {
+        let dims = self.columns.get(column as usize).map_or(&[][..], |c| &c.dims);
+        let mut work = 0u64;
+        let mut at = 0usize;
+        for map in maps {
+            if let AxisMap::Gather { axis, .. } | AxisMap::Strided { axis, .. } | AxisMap::Selected { axis, .. } = map {
+                let size = dims.iter().skip(at).take(map.span()).map(|&d| u64::from(d)).product();
+                work = work.saturating_add(size).saturating_add(axes.get(*axis as usize).map_or(0, |&d| u64::from(d)));
+            }
+            at += map.span();
+        }
+        work
+    }
+
+    /// A contraction that no source reads would carry free claims; a product serves exactly one source.
     fn check_contractions_used(&self) -> Check {
         let mut used = alloc::vec![false; self.contractions.len()];
+        let mut served = alloc::vec![0u32; self.products.len()];
         for source in self.instances.iter().flat_map(|i| &i.sources) {
-            if let Source::Contraction { contraction, .. } = source
-                && let Some(u) = used.get_mut(*contraction as usize)
-            {
-                *u = true;
+            match source {
+                Source::Contraction { contraction, .. } => {
+                    if let Some(u) = used.get_mut(*contraction as usize) {
+                        *u = true;
+                    }
+                }
+                Source::Product { product } => {
+                    if let Some(n) = served.get_mut(*product as usize) {
+                        *n = n.saturating_add(1);
+                    }
+                }
+                Source::Column { .. } | Source::OutsideWindow { .. } => {}
             }
         }
-        ensure(used.iter().all(|&u| u), "unused contraction")
+        ensure(used.iter().all(|&u| u), "unused contraction")?;
+        ensure(served.iter().all(|&n| n == 1), "a product must serve one source")
     }
 
     fn check_port(&self, port: &PublicPort) -> Check {
@@ -319,6 +370,11 @@ impl System {
         ensure(sizes_ok(&port.shape), "port shape")?;
         let real: u64 = dims.iter().map(|&d| u64::from(d)).product();
         ensure(real == port.len(), "port shape and column differ")?;
+        let float = port.quantisation.int_type == IntType::F32;
+        ensure(float == port.float_parts.is_some(), "port of floats without their parts")?;
+        for &part in port.float_parts.iter().flatten() {
+            ensure(self.column_dims(part, Some(Home::Public))? == dims, "parts of a float differ in shape")?;
+        }
         let q = &port.quantisation;
         let zero_ok = (q.int_type.min()..=q.int_type.max()).contains(&q.zero_point);
         ensure(zero_ok && q.scale().is_finite() && q.scale() > 0.0, "port quantisation")
@@ -326,7 +382,8 @@ impl System {
 
     /// Every public column is bound to the statement by a port.
     fn check_public_columns(&self) -> Check {
-        let bound: BTreeSet<u32> = self.inputs.iter().chain(&self.outputs).map(|p| p.column).collect();
+        let columns = |p: &PublicPort| [Some(p.column), p.float_parts.map(|[e, _]| e), p.float_parts.map(|[_, s]| s)];
+        let bound: BTreeSet<u32> = self.inputs.iter().chain(&self.outputs).flat_map(columns).flatten().collect();
         let public = self.columns.iter().enumerate().filter(|(_, c)| c.home == Home::Public);
         ensure(public.into_iter().all(|(id, _)| bound.contains(&(id as u32))), "public column without port")
     }

@@ -33,43 +33,54 @@ fn inside(at: i64, size: u32) -> Option<u32> {
     u32::try_from(at).ok().filter(|&i| i < size)
 }
 
+/// Value of a column read through maps at a position of some axes.
+fn read(system: &System, columns: &Columns, column: u32, maps: &[AxisMap], index: &[u32]) -> F {
+    let dims = &system.columns[column as usize].dims;
+    // Every reading of the column: partial indices, extended axis by axis.
+    let mut partial: Vec<Vec<u32>> = vec![Vec::new()];
+    for map in maps {
+        let at = partial[0].len();
+        match map {
+            AxisMap::Same { axis } => partial.iter_mut().for_each(|p| p.push(index[*axis as usize])),
+            AxisMap::Gather { axis, span, list } => {
+                let mut rest = list.iter().nth(index[*axis as usize] as usize).unwrap();
+                let mut own = Vec::new();
+                for &d in dims[at..at + *span as usize].iter().rev() {
+                    own.insert(0, rest % d);
+                    rest /= d;
+                }
+                assert_eq!(rest, 0);
+                partial.iter_mut().for_each(|p| p.extend_from_slice(&own));
+            }
+            AxisMap::Strided { axis, stride, offset } => {
+                let read = i64::from(index[*axis as usize]) * i64::from(*stride) + i64::from(*offset);
+                let Some(i) = inside(read, dims[at]) else { return F::ZERO };
+                partial.iter_mut().for_each(|p| p.push(i));
+            }
+            AxisMap::Selected { .. } => panic!("select the rows first"),
+            AxisMap::Sum => {
+                partial = partial
+                    .iter()
+                    .flat_map(|p| (0..dims[at]).map(move |i| p.iter().copied().chain([i]).collect::<Vec<u32>>()))
+                    .collect();
+            }
+        }
+    }
+    partial.iter().map(|i| cell(system, columns, column, i)).sum()
+}
+
 /// Value of a source at a real domain position.
 pub(crate) fn source(system: &System, columns: &Columns, inst: &Instance, source: &Source, index: &[u32]) -> F {
     match source {
-        Source::Column { column, maps } => {
-            let dims = &system.columns[*column as usize].dims;
-            // Every reading of the column: partial indices, extended axis by axis.
-            let mut partial: Vec<Vec<u32>> = vec![Vec::new()];
-            for map in maps {
-                let at = partial[0].len();
-                match map {
-                    AxisMap::Same { axis } => partial.iter_mut().for_each(|p| p.push(index[*axis as usize])),
-                    AxisMap::Gather { axis, span, list } => {
-                        let mut rest = list.iter().nth(index[*axis as usize] as usize).unwrap();
-                        let mut own = Vec::new();
-                        for &d in dims[at..at + *span as usize].iter().rev() {
-                            own.insert(0, rest % d);
-                            rest /= d;
-                        }
-                        assert_eq!(rest, 0);
-                        partial.iter_mut().for_each(|p| p.extend_from_slice(&own));
-                    }
-                    AxisMap::Strided { axis, stride, offset } => {
-                        let read = i64::from(index[*axis as usize]) * i64::from(*stride) + i64::from(*offset);
-                        let Some(i) = inside(read, dims[at]) else { return F::ZERO };
-                        partial.iter_mut().for_each(|p| p.push(i));
-                    }
-                    AxisMap::Sum => {
-                        partial = partial
-                            .iter()
-                            .flat_map(|p| {
-                                (0..dims[at]).map(move |i| p.iter().copied().chain([i]).collect::<Vec<u32>>())
-                            })
-                            .collect();
-                    }
-                }
-            }
-            partial.iter().map(|i| cell(system, columns, *column, i)).sum()
+        Source::Column { column, maps } => read(system, columns, *column, maps, index),
+        Source::Product { product } => {
+            let p = &system.products[*product as usize];
+            let value = |sums: &Vec<u32>| {
+                let at = [index, sums.as_slice()].concat();
+                let [a, b] = [&p.a, &p.b].map(|f| read(system, columns, f.column, &f.maps, &at));
+                a * b
+            };
+            indices(&p.summed).iter().map(value).sum()
         }
         Source::Contraction { contraction, rows } => {
             let row = rows.iter().nth(index[0] as usize).unwrap();

@@ -1,6 +1,7 @@
 //! Tiny programs covering every primitive, and an independent interpreter of constraint systems.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub(crate) mod activations;
 pub(crate) mod interpreter;
 pub(crate) mod programs;
 

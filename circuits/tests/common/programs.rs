@@ -3,7 +3,7 @@
 
 use super::Rng;
 use vinfer_circuits::ops::{
-    Add, AddForm, Operand, Contract, Lookup, MaxPool, Requant, Rewire, RewireKind, Sum, Window,
+    Add, AddForm, Contract, Lookup, MaxPool, Operand, Requant, Rewire, RewireKind, Sum, Window,
 };
 use vinfer_circuits::program::{IntType, Op, Port, PortType, Program, Quantisation, Value};
 
@@ -17,30 +17,31 @@ pub(crate) enum Form {
     Mixed,
 }
 
-struct Builder {
-    rng: Rng,
-    program: Program,
+/// A program under construction.
+pub(crate) struct Builder {
+    pub(crate) rng: Rng,
+    pub(crate) program: Program,
 }
 
 impl Builder {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let program = Program { inputs: Vec::new(), outputs: Vec::new(), values: Vec::new(), ops: Vec::new() };
         Self { rng: Rng::new(seed), program }
     }
 
-    fn value(&mut self, shape: &[u32], zero_point: i32, int_type: IntType) -> u32 {
+    pub(crate) fn value(&mut self, shape: &[u32], zero_point: i32, int_type: IntType) -> u32 {
         let id = self.program.values.len() as u32;
         let quantisation = Quantisation { scale_bits: 0.5f32.to_bits(), zero_point, int_type };
         self.program.values.push(Value { name: format!("v{id}"), shape: shape.to_vec(), quantisation });
         id
     }
 
-    fn port(&self, value: u32) -> Port {
+    pub(crate) fn port(&self, value: u32) -> Port {
         let name = self.program.values[value as usize].name.clone();
         Port { name, port_type: PortType::Integer, value, leading_batch: true }
     }
 
-    fn input(&mut self, shape: &[u32]) -> u32 {
+    pub(crate) fn input(&mut self, shape: &[u32]) -> u32 {
         let zero_point = self.rng.range(0, 255) as i32;
         let value = self.value(shape, zero_point, IntType::U8);
         let port = self.port(value);
@@ -48,13 +49,13 @@ impl Builder {
         value
     }
 
-    fn hidden(&mut self, shape: &[u32]) -> u32 {
+    pub(crate) fn hidden(&mut self, shape: &[u32]) -> u32 {
         let zero_point = self.rng.range(-128, 127) as i32;
         self.value(shape, zero_point, IntType::I8)
     }
 
     /// An injective table to a public output.
-    fn finish(mut self, value: u32) -> Program {
+    pub(crate) fn finish(mut self, value: u32) -> Program {
         let shape = self.program.values[value as usize].shape.clone();
         let output = self.value(&shape, 0, IntType::U8);
         let table = (0..256).map(|i: i32| (i * 37 + 11) & 255).collect();
@@ -66,7 +67,7 @@ impl Builder {
     }
 
     /// A step function of the given form that spreads `min..=max` over (and beyond) the output range.
-    fn requant(&mut self, form: Form, (min, max): (i64, i64), output: u32) -> Requant {
+    pub(crate) fn requant(&mut self, form: Form, (min, max): (i64, i64), output: u32) -> Requant {
         let q = self.program.values[output as usize].quantisation;
         let span = (max - min).max(1);
         match form {
@@ -91,7 +92,15 @@ impl Builder {
         }
     }
 
-    fn contract(&mut self, input: u32, out: &[u32], channel: u8, groups: u32, windows: Vec<Window>, form: Form) -> u32 {
+    pub(crate) fn contract(
+        &mut self,
+        input: u32,
+        out: &[u32],
+        channel: u8,
+        groups: u32,
+        windows: Vec<Window>,
+        form: Form,
+    ) -> u32 {
         let output = self.hidden(out);
         let out_channels = out[channel as usize];
         let taps: u32 = windows.iter().map(|w| w.kernel).product();
@@ -171,7 +180,7 @@ impl Builder {
         output
     }
 
-    fn rewire(&mut self, input: u32, out: &[u32], kind: RewireKind) -> u32 {
+    pub(crate) fn rewire(&mut self, input: u32, out: &[u32], kind: RewireKind) -> u32 {
         let q = self.program.values[input as usize].quantisation;
         let output = self.value(out, q.zero_point, q.int_type);
         self.program.ops.push(Op::Rewire(Rewire { input, output, kind }));

@@ -125,6 +125,7 @@ pub(crate) fn smart_faults(honest: &Honest, step: &RequantStep, at: usize) -> Ve
                 out.push(("slack wraps".to_owned(), changed));
             }
         }
+        RequantForm::Exact => {}
         RequantForm::Table { lower, upper, .. } => {
             let columns = table_columns(0);
             let all = all_columns(honest, w);

@@ -82,9 +82,12 @@ impl Program {
         for part in &op.parts {
             let inside = part.at.len() == rank
                 && part.shape.len() == rank
-                && part.at.iter().zip(&part.shape).zip(&out.shape).all(|((&at, &size), &whole)| {
-                    size > 0 && u64::from(at) + u64::from(size) <= u64::from(whole)
-                });
+                && part
+                    .at
+                    .iter()
+                    .zip(&part.shape)
+                    .zip(&out.shape)
+                    .all(|((&at, &size), &whole)| size > 0 && u64::from(at) + u64::from(size) <= u64::from(whole));
             if !inside {
                 return Err("arrange: a part leaves the output");
             }
@@ -92,7 +95,8 @@ impl Program {
             match &part.source {
                 PartSource::Constant { data } => {
                     let fits = data.len() == 1 || data.len() as u64 == len_of(&part.shape);
-                    let valid = |&v: &i32| if is_float(out) { held_float(v.cast_unsigned()) } else { lo <= v && v <= hi };
+                    let valid =
+                        |&v: &i32| if is_float(out) { held_float(v.cast_unsigned()) } else { lo <= v && v <= hi };
                     if !fits || !data.iter().all(valid) {
                         return Err("arrange: constants");
                     }
@@ -126,7 +130,12 @@ impl Program {
         let axis = op.axis as usize;
         let same = input.shape.len() == out.shape.len() && axis < input.shape.len();
         let shape_ok = same
-            && input.shape.iter().zip(&out.shape).enumerate().all(|(i, (&a, &b))| if i == axis { b == 1 } else { a == b });
+            && input
+                .shape
+                .iter()
+                .zip(&out.shape)
+                .enumerate()
+                .all(|(i, (&a, &b))| if i == axis { b == 1 } else { a == b });
         let (qi, qo) = (&input.quantisation, &out.quantisation);
         let narrow = i64::from(qi.hi()) - i64::from(qi.lo()) < 1 << 16;
         if !shape_ok || is_float(input) || is_float(out) || !narrow || input.shape[axis] > 1 << 16 {

@@ -111,9 +111,12 @@ impl Program {
                 let input = value(*input)?;
                 ensure(table_fits(input, table) && distinct_axes(axes, input.shape.len()), "mean: table or axes")?;
                 let reduced = input.shape.len() == out.shape.len()
-                    && input.shape.iter().zip(&out.shape).enumerate().all(|(axis, (&i, &o))| {
-                        o == if axes.contains(&(axis as u8)) { 1 } else { i }
-                    });
+                    && input
+                        .shape
+                        .iter()
+                        .zip(&out.shape)
+                        .enumerate()
+                        .all(|(axis, (&i, &o))| o == if axes.contains(&(axis as u8)) { 1 } else { i });
                 let terms: u64 = axes.iter().map(|&a| u64::from(input.shape[a as usize])).product();
                 let reach = IntegerTable::new(table).map(|t| t.reach().saturating_mul(terms));
                 let exact = reach.is_some_and(|r| r < 1 << 45) && (1..=1 << 20).contains(count);

@@ -1,0 +1,161 @@
+//! Lowering of `Arrange`: every box of the output equals its source, element by element (`x - y` is the only row of the
+//! one-row table).
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::constants::{coefficient, expr};
+use super::float::FLOAT_PARTS;
+use super::views::{Signal, View};
+use super::{Lowering, same_maps};
+use crate::field::from_i64;
+use crate::ops::{Arrange, AxisIndices, Part, PartSource};
+use crate::program::ValueId;
+use crate::system::{AxisMap, ColumnId, IndexList, Source};
+
+impl Lowering<'_> {
+    pub(super) fn arrange(&mut self, op: &Arrange) -> Result<(), Signal> {
+        // Each box reads and writes by plain axes of the output; axes keep their whole size.
+        let shape = self.program.values[op.output as usize].shape.clone();
+        let whole = (0..shape.len()).all(|axis| self.refinements.get(&(op.output, axis)).is_none_or(|a| a.len() == 1));
+        let atoms: Vec<Vec<u32>> = (0..shape.len()).map(|axis| self.atoms(op.output, axis)).collect();
+        let order: Vec<usize> = (0..shape.len()).collect();
+        let column = self.own_column(op.output, &atoms, &order);
+        for part in &op.parts {
+            self.part(op.output, column, &atoms, whole, part)?;
+        }
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        output: ValueId,
+        column: ColumnId,
+        atoms: &[Vec<u32>],
+        whole: bool,
+        part: &Part,
+    ) -> Result<(), Signal> {
+        // Domain: the axes of the box (at least one).
+        let mut dims = part.shape.clone();
+        if dims.is_empty() {
+            dims.push(1);
+        }
+        let rank = part.shape.len();
+        let mut y_maps = Vec::new();
+        for axis in 0..rank {
+            let (at, size) = (part.at[axis], part.shape[axis]);
+            let full: u32 = atoms[axis].iter().product();
+            y_maps.push(if atoms[axis].len() != 1 {
+                AxisMap::Gather {
+                    axis: axis as u8,
+                    span: atoms[axis].len() as u8,
+                    list: if at == 0 { IndexList::Identity(size) } else { IndexList::List((at..at + size).collect()) },
+                }
+            } else if size == full {
+                AxisMap::Same { axis: axis as u8 }
+            } else {
+                AxisMap::Strided { axis: axis as u8, stride: 1, offset: at as i32 }
+            });
+        }
+        if rank == 0 {
+            y_maps = same_maps(self.column_dims(column).len());
+        }
+        let _ = whole;
+        let y_columns = self.value_columns(output, column);
+        let x_sources: Vec<Source> = match &part.source {
+            PartSource::Value { input, indices } => {
+                let view = self.view(*input)?.clone();
+                let maps = self.box_maps(*input, &view, part, indices)?;
+                let columns = self.value_columns(*input, view.column);
+                columns.into_iter().map(|column| Source::Column { column, maps: maps.clone() }).collect()
+            }
+            PartSource::Constant { data } => {
+                let parts = self.constant_parts(output, data);
+                let mut constant_dims = dims.clone();
+                let single = data.len() == 1;
+                if single {
+                    constant_dims = vec![1];
+                }
+                let maps = if single { vec![AxisMap::Sum] } else { same_maps(dims.len()) };
+                parts
+                    .into_iter()
+                    .map(|cells| {
+                        let cells = cells.into_iter().map(from_i64).collect();
+                        let id = self.new_constant(constant_dims.clone(), || cells);
+                        Source::Column { column: id, maps: maps.clone() }
+                    })
+                    .collect()
+            }
+        };
+        let count = y_columns.len() as u16;
+        let y_sources = y_columns.into_iter().map(|column| Source::Column { column, maps: y_maps.clone() });
+        let sources: Vec<Source> = x_sources.into_iter().chain(y_sources).collect();
+        let instance = self.new_instance(dims, sources);
+        let table = self.range_table(0);
+        for i in 0..count {
+            self.push_lookup(instance, table, vec![expr(vec![(1, i), (coefficient(-1), count + i)])]);
+        }
+        Ok(())
+    }
+
+    /// How a box reads its input.
+    fn box_maps(
+        &self,
+        input: ValueId,
+        view: &View,
+        part: &Part,
+        indices: &[AxisIndices],
+    ) -> Result<Vec<AxisMap>, Signal> {
+        let dims = self.column_dims(view.column);
+        let mut maps: Vec<Option<AxisMap>> = vec![Some(AxisMap::Sum); dims.len()];
+        for (axis, own) in view.axes.iter().enumerate() {
+            let size: u32 = own.iter().map(|&a| dims[a as usize]).product();
+            let Some((&first, rest)) = own.split_first() else { continue };
+            let domain = axis as u8;
+            let consecutive = own.windows(2).all(|w| w[1] == w[0] + 1);
+            if !consecutive {
+                // The axis is scattered over the column: only its elements in order, atom by atom, are not expressible.
+                return Err(Signal::Fail(self.reshape_error(input)));
+            }
+            let map = match &indices[axis] {
+                AxisIndices::Run { start: 0, step: 1 } if rest.is_empty() && part.shape[axis] == size => {
+                    AxisMap::Same { axis: domain }
+                }
+                AxisIndices::Run { start, step } if rest.is_empty() && (0..1 << 20).contains(step) => {
+                    AxisMap::Strided { axis: domain, stride: step.unsigned_abs(), offset: *start as i32 }
+                }
+                AxisIndices::Run { start: 0, step: 1 } => {
+                    AxisMap::Gather { axis: domain, span: own.len() as u8, list: IndexList::Identity(part.shape[axis]) }
+                }
+                run => AxisMap::Gather {
+                    axis: domain,
+                    span: own.len() as u8,
+                    list: IndexList::List((0..part.shape[axis]).map(|i| run.at(i).unwrap_or(0)).collect()),
+                },
+            };
+            maps[first as usize] = Some(map);
+            for &covered in rest {
+                maps[covered as usize] = None;
+            }
+        }
+        Ok(maps.into_iter().flatten().collect())
+    }
+
+    /// Columns of a value: one for integers, three for floats.
+    pub(super) fn value_columns(&self, value: ValueId, column: ColumnId) -> Vec<ColumnId> {
+        if self.is_float(value) {
+            self.float_parts.get(&column).map_or_else(|| vec![column], |parts| [[column].as_slice(), parts].concat())
+        } else {
+            vec![column]
+        }
+    }
+
+    /// Cells of each column of constants in the type of a value.
+    fn constant_parts(&self, value: ValueId, data: &[i32]) -> Vec<Vec<i64>> {
+        if self.is_float(value) {
+            (0..FLOAT_PARTS).map(|part| data.iter().map(|&v| super::float::split(v)[part]).collect()).collect()
+        } else {
+            vec![data.iter().map(|&v| i64::from(v)).collect()]
+        }
+    }
+}
