@@ -179,6 +179,11 @@ impl Lowering<'_> {
             while product < u64::from(size) {
                 let Some(&axis) = flat.get(next) else { return Err(Signal::Fail(self.reshape_error(output))) };
                 let atom = u64::from(dims[axis as usize]);
+                if atom == 1 {
+                    // No longer named by an axis; reads sum over it.
+                    next += 1;
+                    continue;
+                }
                 if product * atom > u64::from(size) {
                     let rest = u64::from(size) / product;
                     if u64::from(size) % product != 0 {
