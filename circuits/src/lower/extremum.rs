@@ -56,10 +56,11 @@ impl Lowering<'_> {
             Source::Column { column: marks, maps: same_maps(dims.len()) },
             Source::Column { column: marks, maps: neighbour },
         ];
-        // (o, c, d), and the all-zero tuple of pads is excluded at real positions by the shift of d.
+        // (o, c, d), with d shifted so that no difference of two elements makes it the all-zero tuple of pads.
+        let shift = span + 1;
         let mut rows: Vec<Vec<i64>> = vec![vec![0], vec![0], vec![0]];
         let mut row = |o: i64, c: i64, d: i64| {
-            for (column, v) in rows.iter_mut().zip([o, c, d + 1]) {
+            for (column, v) in rows.iter_mut().zip([o, c, d + shift]) {
                 column.push(v);
             }
         };
@@ -69,8 +70,8 @@ impl Lowering<'_> {
         let table = self.row_table(rows);
         let instance = self.new_instance(dims.clone(), sources);
         let sign = if op.least { -1 } else { 1 };
-        let difference =
-            Expr { terms: vec![(coefficient(sign), 1), (coefficient(-sign), 0)], constant: 1, index_coefficient: 0 };
+        let mut difference = expr(vec![(coefficient(sign), 1), (coefficient(-sign), 0)]);
+        difference.constant = coefficient(shift);
         let rise = expr(vec![(1, 2), (coefficient(-1), 3)]);
         self.push_lookup(instance, table, vec![rise, single(2), difference]);
 

@@ -57,10 +57,11 @@ impl Lowering<'_> {
         let (instance, out) = (frame.instance, frame.out);
         let &[a] = frame.operands.as_slice() else { return };
         let ([scale, low], [power, l]) = self.hints::<2>(instance);
-        let table = self.quotient_table();
+        // The exponent is an integer: without its table, an operand of the other parity would get half a one.
+        self.exponent_in_range(instance, out);
+        let table = self.root_table();
         let x = Linear::of(&[(1, a[1]), (-2, out[1])]).plus(BIAS);
         self.push_lookup(instance, table, keyed(&x, &[out[2], power]));
-        self.zero(instance, &Linear::of(&[(1, out[2])]).plus(-1));
         // m in 2^23..2^24.
         let (low_range, high_range) = (self.range_table(LOW_BITS as u8), self.range_table((23 - LOW_BITS) as u8));
         self.push_lookup(instance, low_range, alloc::vec![single(l)]);

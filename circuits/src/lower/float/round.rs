@@ -45,6 +45,7 @@ impl Lowering<'_> {
         bits: u32,
     ) -> RoundHints {
         let ([magnitude, up, down, parity, low], [m, c_up, c_down, p, l]) = self.hints::<5>(instance);
+        self.exponent_in_range(instance, out);
         // M = s m.
         let sm = self.times(instance, out[2], m);
         self.zero(instance, &Linear::of(&[(1, out[0]), (-1, sm)]));
@@ -65,6 +66,12 @@ impl Lowering<'_> {
         let below = bound.and(-4, &rem).and(1, &Linear::of(&[(-unit_factor, down_u)]));
         let room = [above, below].map(|v| self.non_negative(instance, &v, bits));
         RoundHints { magnitude, carries: [up, down], parity, low, room }
+    }
+
+    /// The exponent and sign of a result: those of a normal number, or of the one zero.
+    pub(super) fn exponent_in_range(&mut self, instance: usize, out: FloatSources) {
+        let table = self.exponent_table();
+        self.push_lookup(instance, table, [out[1], out[2]].map(single).to_vec());
     }
 
     /// `(low bits, parity, c+, c-, s)`.

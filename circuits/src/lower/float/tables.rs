@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::Lowering;
-use super::KEY;
+use super::{BIAS, KEY};
 
 /// Rows, collected column by column.
 struct Rows(Vec<Vec<i64>>);
@@ -92,7 +92,23 @@ impl Lowering<'_> {
         self.row_table(rows.0)
     }
 
-    /// `(x, s, 2^x)`: a quotient's or root's scaling; a zero dividend is scaled to exceed any divisor.
+    /// `(e, s)` of every result: zero has exponent cell 0, a normal number one of 1 to 253 (plus the bias). Exponents are
+    /// thereby small integers, so that no key of another table wraps or meets its row of pads; a zero cannot pretend a
+    /// magnitude in a later alignment; and nothing passes that IEEE 754 would round as a subnormal or an infinity (the
+    /// topmost binade is left out, as a significand of `2^24` there is an infinity).
+    pub(super) fn exponent_table(&mut self) -> u32 {
+        let mut rows = vec![vec![0], vec![0]];
+        for field in 1..=253 {
+            for sign in [1, -1] {
+                for (column, v) in rows.iter_mut().zip([field - 150 + BIAS, sign]) {
+                    column.push(v);
+                }
+            }
+        }
+        self.row_table(rows)
+    }
+
+    /// `(x, s, 2^x)`: a quotient's scaling; a zero dividend is scaled to exceed any divisor.
     pub(super) fn quotient_table(&mut self) -> u32 {
         let mut rows = Rows::new(3);
         for x in 22..=25 {
@@ -100,6 +116,14 @@ impl Lowering<'_> {
             rows.push(x, &[-1, 1 << x]);
         }
         (-KEY + 1..KEY).for_each(|x| rows.push(x, &[0, 1 << 26]));
+        self.row_table(rows.0)
+    }
+
+    /// `(x, 1, 2^x)`: a root's scaling. It brings the operand to `2^46..2^48`, so that the significand of the root is
+    /// rounded in the root's own binade: with `x = 22`, `2^24 - 1` would round up to the binade above.
+    pub(super) fn root_table(&mut self) -> u32 {
+        let mut rows = Rows::new(3);
+        (23..=24).for_each(|x| rows.push(x, &[1, 1 << x]));
         self.row_table(rows.0)
     }
 
