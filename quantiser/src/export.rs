@@ -21,8 +21,14 @@ const OPSET_SIXTEEN: i64 = 21;
 /// # Errors
 /// A tensor between operators has no quantisation.
 pub(crate) fn export(graph: &Graph, plan: &Plan, shapes: &Shapes) -> Result<Vec<u8>, QuantiseError> {
-    let mut writer =
-        Writer { graph, plan, file: GraphProto::default(), names: used_names(graph), dequantised: BTreeMap::new() };
+    let mut writer = Writer {
+        graph,
+        plan,
+        file: GraphProto::default(),
+        names: used_names(graph),
+        levels: BTreeMap::new(),
+        dequantised: BTreeMap::new(),
+    };
     writer.file.name = Some("quantised".to_owned());
     for input in &graph.inputs {
         let dims = shapes.get(&input.name).cloned().unwrap_or_default();
@@ -53,7 +59,9 @@ struct Writer<'a> {
     plan: &'a Plan,
     file: GraphProto,
     names: HashSet<String>,
-    /// The dequantised form of each tensor that has been written.
+    /// The quantised form of each tensor that has been written.
+    levels: BTreeMap<String, String>,
+    /// The dequantised form.
     dequantised: BTreeMap<String, String>,
 }
 
@@ -100,13 +108,18 @@ impl Writer<'_> {
         let activation = *self.plan.activation(name).ok_or_else(missing)?;
         let [scale, zero] = self.parameters(name, &activation, &[]);
         let level = self.fresh(format!("{name}_quantized"));
-        let output =
-            if self.graph.is_output(name) { name.to_owned() } else { self.fresh(format!("{name}_dequantized")) };
         let mut quantise = Node::new("QuantizeLinear", &[float, &scale, &zero], &level);
         quantise.name = format!("{name}_quantize");
+        self.push(&quantise);
+        self.levels.insert(name.to_owned(), level.clone());
+        // A tensor that is only read with factors per channel is dequantised there.
+        let output = self.graph.is_output(name);
+        if !output && self.graph.readers(name).iter().all(|&r| self.graph.nodes[r].op == "ChannelScale") {
+            return Ok(());
+        }
+        let output = if output { name.to_owned() } else { self.fresh(format!("{name}_dequantized")) };
         let mut dequantise = Node::new("DequantizeLinear", &[&level, &scale, &zero], &output);
         dequantise.name = format!("{name}_dequantize");
-        self.push(&quantise);
         self.push(&dequantise);
         self.dequantised.insert(name.to_owned(), output);
         Ok(())
@@ -203,7 +216,7 @@ impl Writer<'_> {
         let factors = self.graph.constant_floats(&node.inputs[1]).map(|(_, f)| f.to_vec()).unwrap_or_default();
         let [scale, zero] = self.parameters(node.output(), &activation, &factors);
         let rank = shapes.get(input).map_or(1, Vec::len);
-        let level = format!("{input}_quantized");
+        let level = self.levels.get(input).cloned().ok_or_else(|| node.fail("its operand was not written"))?;
         let dequantise = Node::new("DequantizeLinear", &[&level, &scale, &zero], node.output())
             .with("axis", Attribute::Int(rank as i64 - 1));
         self.push(&dequantise);

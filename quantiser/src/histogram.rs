@@ -47,8 +47,17 @@ impl Histogram {
         match method {
             Method::MinMax => (self.min, self.max),
             Method::Percentile(percent) => self.percentile(percent),
-            Method::Entropy => self.best(&shrunk(&[1.0; 1]), |lo, hi| self.divergence(lo, hi)),
-            Method::MeanSquare => self.best(&shrunk(&SHRINKS), |lo, hi| self.square_error(lo, hi)),
+            Method::Entropy => {
+                // One threshold for both signs, as is usual for this method.
+                let reach = self.max.max(-self.min);
+                let ranges = (0..120).map(|i| reach * (1.0 - i as f32 / 128.0));
+                let ranges = ranges.map(|reach| (self.min.max(-reach), self.max.min(reach)));
+                self.best(ranges, |lo, hi| self.divergence(lo, hi))
+            }
+            Method::MeanSquare => {
+                let ranges = SHRINKS.iter().flat_map(|&a| SHRINKS.map(|b| (self.min * a, self.max * b)));
+                self.best(ranges, |lo, hi| self.square_error(lo, hi))
+            }
         }
     }
 
@@ -78,14 +87,10 @@ impl Histogram {
         ((lo as f32).min(0.0), (hi as f32).max(0.0))
     }
 
-    /// The pair of shrunk ends with the least cost.
-    fn best(&self, factors: &[(f32, f32)], cost: impl Fn(f32, f32) -> f64) -> (f32, f32) {
+    /// The range with the least cost; the first one where several are equal.
+    fn best(&self, ranges: impl Iterator<Item = (f32, f32)>, cost: impl Fn(f32, f32) -> f64) -> (f32, f32) {
         let mut best = (f64::INFINITY, (self.min, self.max));
-        for &(a, b) in factors {
-            let (lo, hi) = (self.min * a, self.max * b);
-            if (self.min == 0.0 && a != 1.0) || (self.max == 0.0 && b != 1.0) || hi <= lo {
-                continue;
-            }
+        for (lo, hi) in ranges.filter(|(lo, hi)| lo < hi) {
             let cost = cost(lo, hi);
             if cost < best.0 {
                 best = (cost, (lo, hi));
@@ -139,28 +144,23 @@ impl Histogram {
 /// Factors by which the mean square search shrinks either end.
 const SHRINKS: [f32; 14] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05];
 
-/// Pairs of factors: every pair of those given, or, for a single one, both ends alike in small steps.
-fn shrunk(factors: &[f32]) -> Vec<(f32, f32)> {
-    match factors {
-        [_] => (0..56).map(|i| 1.0 - i as f32 / 64.0).map(|f| (f, f)).collect(),
-        _ => factors.iter().flat_map(|&a| factors.iter().map(move |&b| (a, b))).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn outliers_are_cut_by_every_method_but_min_max() {
-        let mut values: Vec<f32> = (0..100_000).map(|i| ((i * 7919) % 10_007) as f32 / 10_007.0 - 0.5).collect();
-        values.push(40.0);
-        let mut histogram = Histogram::new(-0.5, 40.0);
+        // A sum of four uniform numbers is close to normal.
+        let uniform = |i: u32| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5;
+        let mut values: Vec<f32> =
+            (0..100_000).map(|i| (0..4).map(|j| uniform(4 * i + j)).sum::<f32>() / 4.0).collect();
+        values.push(4.0);
+        let mut histogram = Histogram::new(-0.5, 4.0);
         histogram.add(&values);
-        assert_eq!(histogram.range(Method::MinMax), (-0.5, 40.0));
+        assert_eq!(histogram.range(Method::MinMax), (-0.5, 4.0));
         for method in [Method::Percentile(99.99), Method::Entropy, Method::MeanSquare] {
             let (lo, hi) = histogram.range(method);
-            assert!(lo <= 0.0 && hi < 40.0, "{method:?}: {lo} {hi}");
+            assert!(lo <= 0.0 && hi < 4.0, "{method:?}: {lo} {hi}");
         }
     }
 

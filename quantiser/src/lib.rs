@@ -13,7 +13,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 mod calibrate;
@@ -49,11 +48,14 @@ pub struct Options {
     pub methods: Vec<Method>,
     /// Tensors to keep at 16 bits.
     pub keep_sixteen: Vec<String>,
+    /// Whether factors per channel may be placed in front of layer normalisations.
+    pub channel_factors: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { methods: vec![Method::MinMax, Method::Percentile(99.99), Method::MeanSquare], keep_sixteen: Vec::new() }
+        let methods = vec![Method::MinMax, Method::Percentile(99.99), Method::MeanSquare];
+        Self { methods, keep_sixteen: Vec::new(), channel_factors: true }
     }
 }
 
@@ -101,9 +103,8 @@ pub fn quantise(
     let samples = data::samples(&ports, arrays)?;
     let first = samples.first().ok_or_else(|| QuantiseError::Data { reason: "there is no sample".to_owned() })?;
     prepare::prepare(&mut graph, opset, first)?;
-    let keep: BTreeSet<String> = options.keep_sixteen.iter().cloned().collect();
     let float = search::float_outputs(&graph, &samples)?;
-    let (mut best, _) = search::search(&graph, &samples, &options.methods, &keep, &float)?;
+    let (mut best, _) = search::search(&graph, &samples, options, &float)?;
     best.plan.nudge(&best.graph, &best.shapes)?;
     let accuracy = compare(&float, &search::emulated_outputs(&best.graph, &best.plan, &samples)?);
     let layers = search::layers(&best, &samples, &float)?;

@@ -30,7 +30,7 @@ pub struct Accuracy {
     pub samples: usize,
     /// Share of samples with the same largest element of the first output.
     pub top1_agreement: f64,
-    /// Cosine of the outputs, mean over the samples.
+    /// Cosine of the outputs, mean over the samples; of all samples' outputs at once where each is a single number.
     pub cosine: f64,
     /// Cosine of the outputs, least over the samples.
     pub least_cosine: f64,
@@ -71,6 +71,11 @@ pub fn compare(float: &[Vec<Vec<f32>>], quantised: &[Vec<Vec<f32>>]) -> Accuracy
         worst = worst.max(max_error(&all_f, &all_q));
     }
     let n = samples.max(1) as f64;
+    if float.iter().all(|outputs| outputs.iter().map(Vec::len).sum::<usize>() == 1) {
+        let all = |outputs: &[Vec<Vec<f32>>]| outputs.iter().flatten().flatten().copied().collect::<Vec<f32>>();
+        least = cosine(&all(float), &all(quantised));
+        sum = least * n;
+    }
     Accuracy {
         samples,
         top1_agreement: f64::from(agree as u32) / n,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use crate::Options;
 use crate::calibrate::calibrate;
 use crate::emulate::Emulation;
 use crate::error::QuantiseError;
@@ -57,24 +58,24 @@ pub(crate) fn emulated_outputs(graph: &Graph, plan: &Plan, samples: &[Vec<Tensor
 pub(crate) fn search(
     graph: &Graph,
     samples: &[Vec<Tensor>],
-    methods: &[Method],
-    keep: &BTreeSet<String>,
+    options: &Options,
     float: &Outputs,
 ) -> Result<(Candidate, Accuracy), QuantiseError> {
     let few = &samples[..samples.len().min(SEARCH_SAMPLES)];
+    let keep: BTreeSet<String> = options.keep_sixteen.iter().cloned().collect();
     let mut best: Option<(Candidate, Accuracy)> = None;
     let first = few.first().map_or(&[][..], Vec::as_slice);
     let base = (shapes(graph, first)?, calibrate(graph, samples)?);
     for migration in [Migration::None, Migration::Shared, Migration::Split] {
         let mut migrated = graph.clone();
         let changed = migrate(&mut migrated, &base.0, &base.1, migration);
-        if !changed && migration != Migration::None {
+        if migration != Migration::None && !(changed && options.channel_factors) {
             continue;
         }
         let (shapes, seen) =
             if changed { (shapes(&migrated, first)?, calibrate(&migrated, samples)?) } else { base.clone() };
-        for &method in methods {
-            let plan = Plan::new(&migrated, &seen, method, keep)?;
+        for &method in &options.methods {
+            let plan = Plan::new(&migrated, &seen, method, &keep)?;
             let accuracy = compare(float, &emulated_outputs(&migrated, &plan, few)?);
             if best.as_ref().is_none_or(|(_, b)| accuracy.cosine > b.cosine + WORTH) {
                 let candidate = Candidate { graph: migrated.clone(), shapes: shapes.clone(), plan, method, migration };

@@ -80,6 +80,9 @@ pub(crate) struct Quantize {
     /// Keep the tensor NAME at 16 bits, where ONNX Runtime is exact at 16 bits; may be repeated
     #[arg(long = "keep-16", value_name = "NAME")]
     pub(crate) keep_16: Vec<String>,
+    /// No factors per channel in front of layer normalisations, even where they help
+    #[arg(long)]
+    pub(crate) no_channel_factors: bool,
     /// Write the report on every layer to a JSON file
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,

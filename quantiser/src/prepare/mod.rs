@@ -79,7 +79,9 @@ pub(crate) fn prepare(graph: &mut Graph, opset: i64, sample: &[Tensor]) -> Resul
     affine::biases(graph, &shapes(graph, sample)?);
     graph.sort()?;
     scalar::factors(graph);
-    reshape::merge(graph, &shapes(graph, sample)?);
+    let known = shapes(graph, sample)?;
+    reshape::merge(graph, &known);
+    reshape::splits(graph, &known);
     pool::means(graph, &shapes(graph, sample)?);
     activation::merge(graph);
     graph.sort()?;

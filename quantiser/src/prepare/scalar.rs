@@ -28,12 +28,14 @@ pub(super) fn factors(graph: &mut Graph) {
         };
         let (input, output) = (graph.nodes[index].inputs[operand].clone(), graph.nodes[index].output().to_owned());
         if factor != 0.0
-            && !graph.is_output(&output)
             && let Some(linear) = scalable(graph, &input, index)
         {
             scale(graph, linear, factor);
             graph.nodes.remove(index);
-            graph.redirect(&output, &input);
+            // Nothing else reads the operand, so its node can take over the name of the product.
+            for name in graph.nodes.iter_mut().flat_map(|n| &mut n.outputs).filter(|name| **name == input) {
+                name.clone_from(&output);
+            }
             continue;
         }
         if graph.nodes[index].op == "Div" {

@@ -30,7 +30,11 @@ pub(crate) fn run(args: &Quantize) -> Result<Outcome, CliError> {
     let (bytes, directory) = read_model(&args.model)?;
     let data_failed = |source| CliError::Engine { path: args.calibrate.clone(), source: EngineError::Quantise(source) };
     let arrays = read_npz(&files::read(&args.calibrate, MAX_DATA_BYTES)?).map_err(data_failed)?;
-    let options = Options { methods: methods(args), keep_sixteen: args.keep_16.clone() };
+    let options = Options {
+        methods: methods(args),
+        keep_sixteen: args.keep_16.clone(),
+        channel_factors: !args.no_channel_factors,
+    };
     let quantised = quantise(&bytes, Some(directory), &arrays, &options).map_err(|source| match source {
         source @ vinfer_quantiser::QuantiseError::Data { .. } => data_failed(source),
         source => CliError::Engine { path: args.model.clone(), source: EngineError::Quantise(source) },

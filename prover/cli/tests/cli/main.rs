@@ -3,6 +3,7 @@
 mod bad_input;
 mod models;
 mod proofs;
+mod quantize;
 mod run;
 mod support;
 mod usage;

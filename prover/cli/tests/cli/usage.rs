@@ -2,7 +2,7 @@
 
 use crate::support::Lab;
 
-const COMMANDS: [&str; 7] = ["demo", "inspect", "compile", "setup", "run", "prove", "verify"];
+const COMMANDS: [&str; 8] = ["demo", "inspect", "quantize", "compile", "setup", "run", "prove", "verify"];
 
 #[test]
 fn every_command_has_help() {
