@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub(crate) mod activations;
+pub(crate) mod float_bench;
 pub(crate) mod interpreter;
 pub(crate) mod programs;
 

@@ -58,8 +58,9 @@ pub fn align_squares(diff: i64) -> [i64; 7] {
     } else if (-9..0).contains(&diff) {
         [0, 1 << -diff, 1, 0, 0, 1, 0]
     } else if diff > 33 {
-        // Unit: 2^-9 of the sum's last bit; the square shifted into half units of it.
-        let shift = (diff - 8).min(49);
+        // Unit: 2^-9 of the sum's last bit; the square shifted into half units of it. A square is below 2^48, so more
+        // than 48 bits would shift out no more, and its remainder would not fit the range checks.
+        let shift = (diff - 8).min(48);
         [-9, 0, 1 << 9, 1, 0, 1 << shift, (1 << 48) >> shift]
     } else {
         // Unit: half of the square's last bit.
