@@ -153,10 +153,11 @@ pub struct Widths {
 /// [`LowerError`] names the tensor that cannot be expressed.
 pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
     let mut best: Option<(u64, Widths)> = None;
+    let mut refinements = Refinements::new();
     for limb in [9u8, 10, 11, 12, 13, 14, 15, 16] {
         for clamp in [11u8, 13, 15, 17] {
             let widths = Widths { limb, clamp };
-            let lowered = Lowering::run(program, widths, false)?;
+            let lowered = Lowering::run(program, widths, false, &mut refinements)?;
             let cost = lowered.as_ref().map(|l| {
                 let cells: u64 =
                     l.system.columns.iter().filter(|c| c.home == Home::Witness).map(Column::padded_cells).sum();
@@ -169,7 +170,7 @@ pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
             }
         }
     }
-    lower_with(program, best.map_or(Widths { limb: 12, clamp: 16 }, |(_, w)| w))
+    finish(program, best.map_or(Widths { limb: 12, clamp: 16 }, |(_, w)| w), &mut refinements)
 }
 
 /// Lowers a validated program with given table sizes: [`lower`] without its search, for widths that it returned.
@@ -184,7 +185,13 @@ pub fn lower_with(program: &Program, widths: Widths) -> Result<Lowered, LowerErr
             rule: "table widths out of range",
         }));
     }
-    let lowered = Lowering::run(program, widths, true)?.ok_or(LowerError::TooLarge(crate::system::SystemError {
+    let mut refinements = Refinements::new();
+    Lowering::run(program, widths, false, &mut refinements)?;
+    finish(program, widths, &mut refinements)
+}
+
+fn finish(program: &Program, widths: Widths, refinements: &mut Refinements) -> Result<Lowered, LowerError> {
+    let lowered = Lowering::run(program, widths, true, refinements)?.ok_or(LowerError::TooLarge(crate::system::SystemError {
         part: "lowering",
         index: 0,
         rule: "no table widths fit",
@@ -196,13 +203,15 @@ pub fn lower_with(program: &Program, widths: Widths) -> Result<Lowered, LowerErr
 /// The (value, logical axis, atom) that a column axis stands for.
 type AtomOrigin = (ValueId, usize, usize);
 
+/// Atom sizes forced by reshapes, per (value, logical axis); they do not depend on table widths.
+type Refinements = BTreeMap<(ValueId, usize), Vec<u32>>;
+
 /// State of one lowering pass.
 pub(crate) struct Lowering<'p> {
     program: &'p Program,
     widths: Widths,
     with_constants: bool,
-    /// Atom sizes forced by reshapes, per (value, logical axis).
-    refinements: BTreeMap<(ValueId, usize), Vec<u32>>,
+    refinements: Refinements,
     views: Vec<Option<View>>,
     /// For each column: the (value, logical axis, atom) behind each of its axes, where splitting is possible.
     column_atoms: BTreeMap<ColumnId, Vec<Option<AtomOrigin>>>,
@@ -218,15 +227,19 @@ pub(crate) struct Lowering<'p> {
 }
 
 impl<'p> Lowering<'p> {
-    fn run(program: &'p Program, widths: Widths, with_constants: bool) -> Result<Option<Lowered>, LowerError> {
-        let mut refinements = BTreeMap::new();
+    fn run(
+        program: &'p Program,
+        widths: Widths,
+        with_constants: bool,
+        refinements: &mut Refinements,
+    ) -> Result<Option<Lowered>, LowerError> {
         // Every restart splits one atom of some value; an axis of at most 2^28 splits at most 28 times.
         for _ in 0..program.values.len() * 32 + 1 {
             let mut pass = Self {
                 program,
                 widths,
                 with_constants,
-                refinements: core::mem::take(&mut refinements),
+                refinements: core::mem::take(refinements),
                 views: vec![None; program.values.len()],
                 column_atoms: BTreeMap::new(),
                 system: System {
@@ -245,7 +258,9 @@ impl<'p> Lowering<'p> {
                 float_parts: BTreeMap::new(),
                 infeasible: false,
             };
-            match pass.lower_all() {
+            let result = pass.lower_all();
+            *refinements = core::mem::take(&mut pass.refinements);
+            match result {
                 Ok(instances_of_op) => {
                     if pass.infeasible {
                         return Ok(None);
@@ -261,7 +276,6 @@ impl<'p> Lowering<'p> {
                     }));
                 }
                 Err(Signal::Split { value, axis, atoms }) => {
-                    refinements = core::mem::take(&mut pass.refinements);
                     refinements.insert((value, axis), atoms);
                 }
                 Err(Signal::Fail(error)) => return Err(error),

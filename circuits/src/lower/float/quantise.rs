@@ -53,17 +53,20 @@ impl Lowering<'_> {
         // Row 0 is the all-zero tuple of pads; at a real position it would need k >= 0 and k <= -1.
         let mut rows: Vec<Vec<i64>> = vec![vec![0]; 4];
         let mut starts = Vec::with_capacity(thresholds.len());
+        let mut count = 1;
         for (index, own) in thresholds.iter().enumerate() {
             let requant = Requant::Table { thresholds: own.iter().map(|&t| i64::from(t)).collect() };
             let steps = intervals(&requant, (-KEY_LIMIT, KEY_LIMIT), range);
-            for pair in steps.windows(2) {
+            count += steps.len() as u32 - 1;
+            // The search for widths only needs the number of rows.
+            for pair in steps.windows(2).filter(|_| self.with_constants) {
                 for (column, v) in rows.iter_mut().zip([index as i64, pair[0].0, pair[0].1, pair[1].1]) {
                     column.push(v);
                 }
             }
             starts.push(steps.iter().map(|s| s.1).collect());
         }
-        let table = self.row_table(rows);
+        let table = if self.with_constants { self.row_table(rows) } else { self.counted_table(count, 4) };
         let number = channel.map_or(Expr { terms: Vec::new(), constant: 0, index_coefficient: 0 }, single);
         self.push_lookup(instance, table, vec![number, single(y), single(from), single(to)]);
         let signed_exponent = self.times(instance, x[1], x[2]);
