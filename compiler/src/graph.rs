@@ -34,6 +34,17 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// A node without an operator, for messages.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            op: String::new(),
+            inputs: Vec::new(),
+            outputs: vec![name.to_owned()],
+            attributes: BTreeMap::new(),
+        }
+    }
+
     /// Name of the input at `index`, if present.
     pub(crate) fn input(&self, index: usize) -> Option<&str> {
         self.inputs.get(index).map(String::as_str).filter(|n| !n.is_empty())

@@ -70,10 +70,14 @@ pub(crate) fn windows(
     for i in 0..spatial {
         let (len, stride) = (i64::from(input[i + 2]), i64::from(strides[i]));
         let extent = i64::from(dilations[i]) * (i64::from(kernel[i]) - 1) + 1;
-        let same = || {
-            let out = (len + stride - 1) / stride;
-            ((out - 1) * stride + extent - len).max(0)
-        };
+        let needed = (len + stride - 1) / stride * stride - stride + i64::from(kernel[i]) - len;
+        if auto_pad.starts_with("SAME") && (needed < 0 || (dilations[i] != 1 && node.op.contains("Conv"))) {
+            return Err(node.unsupported(
+                "auto_pad with a stride larger than the window, or with dilations",
+                "give explicit pads",
+            ));
+        }
+        let same = || needed;
         let (begin, end) = match auto_pad {
             "NOTSET" | "" => (i64::from(pads[i]), i64::from(pads[i + spatial])),
             "VALID" => (0, 0),

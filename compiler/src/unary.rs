@@ -1,61 +1,99 @@
-//! Unary functions as tables of single-precision results: exact real mathematics (in double precision) rounded once.
-//! ONNX Runtime's tables equal these.
+//! Unary functions as tables of single-precision results. Where the bits of ONNX Runtime's results are known they are
+//! replayed operation by operation (`polynomials`); elsewhere exact real mathematics (in double precision) is rounded
+//! once, which equals the runtime's tables after quantisation to 8 bits.
+
+mod polynomials;
 
 use crate::error::CompileError;
 use crate::graph::Node;
+pub(crate) use polynomials::exponential;
+use polynomials::{erf, gelu, gelu_tanh, logistic, tanh};
 
 /// A supported unary function.
-pub(crate) type Function = Box<dyn Fn(f32) -> f32>;
-
-/// ONNX Runtime's single-precision exponential of a number that is not positive, operation by operation.
-pub(crate) fn exponential(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
-    let m = x.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
-    let r = m.mul_add(-1.428_606_8e-6, m.mul_add(-0.693_145_75, x));
-    // 0x1.694p-10, 0x1.125edcp-7, 0x1.555b5ap-5, 0x1.55545p-3, 0x1.fffff6p-2, 1, 1
-    let coefficients = [0x3ab4_a000, 0x3c09_2f6e, 0x3d2a_adad, 0x3e2a_aa28, 0x3eff_fffb, 0x3f80_0000, 0x3f80_0000];
-    let p = coefficients.into_iter().map(f32::from_bits).fold(0.0, |p: f32, c| p.mul_add(r, c));
-    (f64::from(p) * libm::exp2(f64::from(m))) as f32
+pub(crate) struct Unary {
+    pub(crate) apply: Box<dyn Fn(f32) -> f32>,
+    /// Whether the results equal the runtime's to the last bit, not only after quantisation to 8 bits.
+    pub(crate) exact: bool,
 }
 
 /// The function of a node, if it is one of its first input alone. `clip` gives the bounds of Clip, `opset` selects
 /// attribute forms.
-pub(crate) fn function(node: &Node, clip: (f32, f32)) -> Result<Option<Function>, CompileError> {
-    let wide = |f: fn(f64) -> f64| -> Function { Box::new(move |x| f(f64::from(x)) as f32) };
+pub(crate) fn function(node: &Node, clip: (f32, f32)) -> Result<Option<Unary>, CompileError> {
+    let exactly = |f: fn(f32) -> f32| Unary { apply: Box::new(f), exact: true };
+    let rounded = |f: fn(f64) -> f64| Unary { apply: Box::new(move |x| f(f64::from(x)) as f32), exact: false };
+    let own = |apply: Box<dyn Fn(f32) -> f32>, exact| Unary { apply, exact };
     Ok(Some(match node.op.as_str() {
-        "Relu" => Box::new(|x: f32| x.max(0.0)),
-        "Clip" => Box::new(move |x: f32| x.max(clip.0).min(clip.1)),
-        "Neg" => Box::new(|x: f32| -x),
-        "Abs" => Box::new(f32::abs),
-        "Sqrt" => Box::new(|x: f32| libm::sqrtf(x)),
-        "Sigmoid" | "com.microsoft.QLinearSigmoid" => wide(|x| 1.0 / (1.0 + libm::exp(-x))),
-        "Tanh" => wide(libm::tanh),
-        "Exp" => wide(libm::exp),
-        "Erf" => wide(libm::erf),
-        "Softplus" => wide(|x| x.max(0.0) + libm::log1p(libm::exp(-x.abs()))),
+        "Relu" => exactly(|x| x.max(0.0)),
+        "Clip" => own(Box::new(move |x: f32| x.max(clip.0).min(clip.1)), true),
+        "Neg" => exactly(|x| -x),
+        "Abs" => exactly(f32::abs),
+        "Sqrt" => exactly(libm::sqrtf),
+        "Reciprocal" => exactly(|x| 1.0 / x),
+        "Floor" => exactly(f32::floor),
+        "Ceil" => exactly(f32::ceil),
+        "Round" => exactly(f32::round_ties_even),
+        "Sign" => exactly(|x| {
+            if x > 0.0 {
+                1.0
+            } else if x < 0.0 {
+                -1.0
+            } else {
+                0.0
+            }
+        }),
+        "Softsign" => exactly(|x| x * (1.0 / (1.0 + x.abs()))),
+        "Sigmoid" | "com.microsoft.QLinearSigmoid" => exactly(logistic),
+        "Tanh" => exactly(tanh),
+        "Exp" => exactly(exponential),
+        "Erf" => exactly(erf),
+        "com.microsoft.QuickGelu" => {
+            let alpha = node.float("alpha", 1.702)?;
+            own(Box::new(move |x| x * logistic(alpha * x)), true)
+        }
+        "Log" => rounded(libm::log),
+        "Sin" => rounded(libm::sin),
+        "Cos" => rounded(libm::cos),
+        "Softplus" => rounded(softplus),
+        "Mish" => rounded(|x| x * libm::tanh(softplus(x))),
         "LeakyRelu" | "com.microsoft.QLinearLeakyRelu" => {
             let alpha = node.float("alpha", 0.01)?;
-            Box::new(move |x: f32| if x >= 0.0 { x } else { alpha * x })
+            own(Box::new(move |x: f32| if x >= 0.0 { x } else { alpha * x }), true)
+        }
+        "ThresholdedRelu" => {
+            let alpha = node.float("alpha", 1.0)?;
+            own(Box::new(move |x: f32| if x > alpha { x } else { 0.0 }), true)
         }
         "Elu" => {
             let alpha = f64::from(node.float("alpha", 1.0)?);
-            Box::new(move |x: f32| if x >= 0.0 { x } else { (alpha * libm::expm1(f64::from(x))) as f32 })
+            own(Box::new(move |x: f32| if x >= 0.0 { x } else { (alpha * libm::expm1(f64::from(x))) as f32 }), false)
+        }
+        "Celu" => {
+            let alpha = f64::from(node.float("alpha", 1.0)?);
+            let below = move |x: f32| (alpha * libm::expm1(f64::from(x) / alpha)) as f32;
+            own(Box::new(move |x: f32| if x >= 0.0 { x } else { below(x) }), false)
+        }
+        "Selu" => {
+            let alpha = f64::from(node.float("alpha", 1.673_263_2)?);
+            let gamma = f64::from(node.float("gamma", 1.050_701)?);
+            let f = move |x: f64| if x > 0.0 { gamma * x } else { gamma * alpha * libm::expm1(x) };
+            own(Box::new(move |x| f(f64::from(x)) as f32), false)
         }
         "HardSigmoid" => {
             let (alpha, beta) = (node.float("alpha", 0.2)?, node.float("beta", 0.5)?);
-            Box::new(move |x: f32| (alpha * x + beta).clamp(0.0, 1.0))
+            own(Box::new(move |x: f32| (alpha * x + beta).clamp(0.0, 1.0)), true)
         }
-        "HardSwish" => Box::new(|x: f32| x * (x * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)),
+        "HardSwish" => exactly(|x| x * (x * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)),
         "Gelu" | "com.microsoft.Gelu" => match node.text("approximate", "none")? {
-            "none" => wide(|x| 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))),
-            "tanh" => wide(|x| {
-                let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
-                0.5 * x * (1.0 + libm::tanh(inner))
-            }),
+            "none" => exactly(gelu),
+            "tanh" => exactly(gelu_tanh),
             other => return Err(node.bad_attribute("approximate", format!("unknown value `{other}`"))),
         },
         _ => return Ok(None),
     }))
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
 }
 
 #[cfg(test)]
@@ -96,7 +134,7 @@ mod tests {
             let node = Node { name: op.clone(), op, inputs: vec![], outputs: vec![], attributes };
             let f = function(&node, (0.0, 0.0)).expect("attributes").expect("supported");
             let table: Vec<i64> = (input.lo()..=input.hi())
-                .map(|c| quantise(f(dequantise(c, &input)), &output).expect("a number") + output.zero_point)
+                .map(|c| quantise((f.apply)(dequantise(c, &input)), &output).expect("a number") + output.zero_point)
                 .map(i64::from)
                 .collect();
             let want: Vec<i64> = case["table"].as_array().expect("table").iter().filter_map(Value::as_i64).collect();

@@ -52,17 +52,17 @@ impl Lowering<'_> {
                 return Ok(State::Pending(product));
             }
         }
-        let scalar = [0, 1].into_iter().any(|i| match self.state(node, i) {
-            Ok(State::Constant(_)) => true,
-            Ok(state) => self.scalar(state).is_some() && !self.fuses_with_constant(node, i),
-            Err(_) => false,
-        });
-        if scalar {
-            return self.with_scalar(node);
+        let fused = self.check_single_reader(node).is_ok()
+            && [0, 1].into_iter().all(|i| match self.state(node, i) {
+                Ok(State::Real(_)) => self.dequantised(node, i).is_ok(),
+                Ok(State::Weights(_)) => self.fuses_with_constant(node, i),
+                _ => false,
+            });
+        if !fused {
+            return self.binary(node);
         }
         let first = self.term(node, 0)?;
         let second = self.term(node, 1)?;
-        self.check_single_reader(node)?;
         let parts = self.add_parts(node, first, second, true)?;
         Ok(State::Pending(Rc::new(Pending::Add(parts))))
     }
@@ -71,7 +71,7 @@ impl Lowering<'_> {
     pub(super) fn fuses_with_constant(&self, node: &Node, constant: usize) -> bool {
         match (self.state(node, constant), self.state(node, 1 - constant)) {
             (Ok(State::Weights(w)), Ok(State::Real(r))) => {
-                r.table.is_none() && w.per_tensor().is_some_and(|q| q.int_type == r.effective)
+                r.table.is_none() && r.direct && w.per_tensor().is_some_and(|q| q.int_type == r.effective)
             }
             _ => false,
         }
@@ -125,13 +125,18 @@ impl Lowering<'_> {
     ) -> Result<ValueId, CompileError> {
         let AddParts { node, first, second, shape, fused } = parts;
         if [first.effective, second.effective].iter().any(|&t| t != effective) {
-            let reason = "its operands and its result have different integer types (ONNX Runtime rewrites int8 \
-                          tensors to uint8 only if they have a single reader and are not constant)";
-            return Err(if *fused {
-                node.stays_float(reason, "quantise all activations and added constants to uint8")
-            } else {
-                node.bad_attribute("inputs", "operands and result have different integer types")
-            });
+            if !*fused {
+                return Err(node.bad_attribute("inputs", "operands and result have different integer types"));
+            }
+            // ONNX Runtime does not fuse it.
+            return match self.binary(&node.clone())? {
+                State::Pending(pending) => match self.complete(at, &pending, quantisation, effective)? {
+                    State::Integer(integer) => Ok(integer.value),
+                    _ => Err(node.bad_attribute("inputs", "not a float tensor")),
+                },
+                State::Real(real) => self.quantise_real(at, &real, quantisation),
+                _ => Err(node.bad_attribute("inputs", "not a float tensor")),
+            };
         }
         let rank = shape.len();
         let shapes_ab = [shapes::expand_rank(&first.shape, rank), shapes::expand_rank(&second.shape, rank)];

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use vinfer_circuits::program::{IntType, Quantisation};
 
 use super::Lowering;
-use super::operands::int_type;
+use super::operands::{int_type, is_byte};
 use super::state::{State, Weights};
 use crate::error::{CompileError, QUANTISE_STATICALLY};
 use crate::graph::Node;
@@ -61,7 +61,7 @@ impl Weights {
 
     /// The parameters, if these are 8-bit integers quantised per tensor.
     pub(super) fn per_tensor(&self) -> Option<Quantisation> {
-        let int_type: IntType = int_type(self.data_type)?;
+        let int_type: IntType = int_type(self.data_type).filter(|&t| is_byte(t))?;
         match (self.scales.as_slice(), self.zero_points.as_slice()) {
             ([s], [z]) => Some(Quantisation { scale_bits: s.to_bits(), zero_point: *z, int_type }),
             _ => None,

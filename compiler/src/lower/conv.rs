@@ -36,7 +36,7 @@ impl Lowering<'_> {
         self.complete(node, &Pending::Contract(parts), quantisation, quantisation.int_type)
     }
 
-    fn conv_parts(
+    pub(super) fn conv_parts(
         &self,
         node: &Node,
         input: &Real,

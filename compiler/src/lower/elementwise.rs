@@ -7,7 +7,9 @@ use vinfer_circuits::program::{IntType, Quantisation, ValueId};
 
 use super::Lowering;
 use super::operands::effective_zero_point;
+use super::pair::Side;
 use super::pending::Pending;
+use super::qdq::quantise;
 use super::state::{Integer, Real, State};
 use crate::error::{CompileError, QUANTISE_STATICALLY};
 use crate::graph::Node;
@@ -26,14 +28,26 @@ pub(super) struct MulParts {
 }
 
 impl Lowering<'_> {
-    /// Unary operators on a dequantised tensor.
+    /// Unary operators.
     pub(super) fn unary(&mut self, node: &Node) -> Result<State, CompileError> {
-        let real = self.real(node, 0)?;
-        let clip = if node.op == "Clip" { self.clip_bounds(node)? } else { (0.0, 0.0) };
-        match unary::function(node, clip)? {
-            Some(f) => Ok(State::Real(real.map(f))),
-            None => Err(node.unsupported("the operator is not supported", super::KEEP_OUTSIDE)),
+        let state = self.state(node, 0)?.clone();
+        if let State::Integer(integer) = state {
+            return self.integer_unary(node, integer);
         }
+        let clip = if node.op == "Clip" { self.clip_bounds(node)? } else { (0.0, 0.0) };
+        let Some(f) = unary::function(node, clip)? else {
+            return Err(node.unsupported("the operator is not supported", super::KEEP_OUTSIDE));
+        };
+        if let State::Pending(pending) = &state
+            && node.op.ends_with("Gelu")
+            && matches!(&**pending, Pending::Pair(_))
+        {
+            return Err(node.stays_float(
+                "ONNX Runtime merges it with the preceding operator",
+                format!("put QuantizeLinear and DequantizeLinear between them: {QUANTISE_STATICALLY}"),
+            ));
+        }
+        self.mapped(node, state, &f.apply, f.exact)
     }
 
     /// QLinearSigmoid and QLinearLeakyRelu.
@@ -43,9 +57,74 @@ impl Lowering<'_> {
         let Some(f) = unary::function(node, (0.0, 0.0))? else {
             return Err(node.unsupported("the operator is not supported", super::KEEP_OUTSIDE));
         };
-        let table = real.map(f).table().iter().map(|&x| boundary::quantise(x, &quantisation).unwrap_or(0)).collect();
+        let table = real.map(&f.apply).table().iter().map(|&x| quantise(x, &quantisation)).collect();
         let value = self.emit_lookup((&node.name, &node.op), node, real.value, table, quantisation)?;
         Ok(State::Integer(Integer { value, effective: quantisation.int_type }))
+    }
+
+    /// Add, Sub, Mul, Div, Min, Max and PRelu: fused, on integers, or in single precision.
+    pub(super) fn arithmetic(&mut self, node: &Node) -> Result<State, CompileError> {
+        let states = [self.state(node, 0)?.clone(), self.state(node, node.inputs.len().saturating_sub(1))?.clone()];
+        if states.iter().any(|s| matches!(s, State::Integer(_))) {
+            return self.integer_arithmetic(node);
+        }
+        if let Some(state) = self.scaled_by(node, &states)? {
+            return Ok(state);
+        }
+        match node.op.as_str() {
+            "Add" => self.add(node),
+            "Mul" => self.mul(node),
+            _ => self.binary(node),
+        }
+    }
+
+    /// Pow by one constant.
+    pub(super) fn power(&mut self, node: &Node) -> Result<State, CompileError> {
+        let exponent = self.scalar(self.state(node, 1)?);
+        let Some(exponent) = exponent else {
+            return Err(node.stays_float("its exponent is not one constant", "use a constant exponent"));
+        };
+        let exact = [2.0, 3.0, 0.5, 1.0, 0.0, -1.0, 4.0, 1.5].contains(&exponent);
+        let f = move |x: f32| {
+            if exponent == 2.0 {
+                x * x
+            } else if exponent == 3.0 {
+                x * x * x
+            } else {
+                libm::pow(f64::from(x), f64::from(exponent)) as f32
+            }
+        };
+        let state = self.state(node, 0)?.clone();
+        self.mapped(node, state, &f, exact)
+    }
+
+    /// BatchNormalization with constant statistics: a function of the element and its channel.
+    pub(super) fn batch_normalisation(&mut self, node: &Node) -> Result<State, CompileError> {
+        if node.int("training_mode", 0)? != 0 {
+            return Err(node.unsupported("training mode", "export the model for inference"));
+        }
+        let Side::Tensor(real) = self.side(node, 0)? else {
+            return Err(node.stays_float("its input is not quantised", "fold it into the preceding Conv"));
+        };
+        let shape = self.value_ref(real.value).shape.clone();
+        let channels = shape.get(1).copied().unwrap_or(0) as usize;
+        let mut constants = Vec::with_capacity(4);
+        for index in 1..5 {
+            let numbers = self.constant_floats(self.state(node, index)?).filter(|n| n.len() == channels);
+            let numbers = numbers.ok_or_else(|| node.bad_attribute("inputs", "not one constant for each channel"))?;
+            constants.push(numbers);
+        }
+        let epsilon = node.float("epsilon", 1e-5)?;
+        let [scale, bias, mean, variance] = constants.as_slice() else {
+            return Err(node.bad_attribute("inputs", "missing"));
+        };
+        let gain: Vec<f32> = scale.iter().zip(variance).map(|(s, v)| s * (1.0 / libm::sqrtf(v + epsilon))).collect();
+        let offset: Vec<f32> = bias.iter().zip(mean).zip(&gain).map(|((b, m), g)| b - m * g).collect();
+        let mut dims = vec![1; shape.len()];
+        dims[1] = channels as u32;
+        let numbers: Vec<f32> = (0..channels).map(|c| c as f32).collect();
+        let pick = move |x: f32, c: f32| x * gain[c as usize] + offset[c as usize];
+        self.with_numbers(node, &real, &dims, &numbers, pick)
     }
 
     /// Bounds of a Clip, from attributes (before operator set 11) or constant operands.
@@ -62,39 +141,6 @@ impl Lowering<'_> {
         Ok((bound(1, f32::MIN)?, bound(2, f32::MAX)?))
     }
 
-    /// A float operand that is some function of an integer tensor.
-    fn real(&self, node: &Node, index: usize) -> Result<Real, CompileError> {
-        match self.state(node, index)? {
-            State::Real(real) => Ok(real.clone()),
-            _ => self.dequantised(node, index),
-        }
-    }
-
-    /// Add, Sub, Mul and Div with one constant number, in single precision.
-    pub(super) fn with_scalar(&mut self, node: &Node) -> Result<State, CompileError> {
-        let constants: Vec<Option<f32>> =
-            [0, 1].iter().map(|&i| self.state(node, i).map(|s| self.scalar(s))).collect::<Result<_, _>>()?;
-        let (index, constant, left) = match constants.as_slice() {
-            [None, Some(c)] => (0, *c, false),
-            [Some(c), None] => (1, *c, true),
-            _ => {
-                return Err(node.stays_float(
-                    "only one constant number as the second operand can be tabulated",
-                    format!("use Add on two quantised tensors, or fold the constant: {QUANTISE_STATICALLY}"),
-                ));
-            }
-        };
-        let real = self.real(node, index)?;
-        let real = self.with_rank(node, real, 1 - index)?;
-        let apply: fn(f32, f32) -> f32 = match node.op.as_str() {
-            "Add" => |a, b| a + b,
-            "Sub" => |a, b| a - b,
-            "Mul" => |a, b| a * b,
-            _ => |a, b| a / b,
-        };
-        Ok(State::Real(real.map(|x| if left { apply(constant, x) } else { apply(x, constant) })))
-    }
-
     /// A constant of more axes than the tensor adds leading axes of size 1.
     fn with_rank(&mut self, node: &Node, real: Real, constant: usize) -> Result<Real, CompileError> {
         let rank = self.shape_of(self.state(node, constant)?).map_or(0, |s| s.len());
@@ -109,9 +155,12 @@ impl Lowering<'_> {
             return self.elementwise_product(node, None);
         }
         let Some(index) = [0, 1].into_iter().find(|&i| self.fuses_with_constant(node, i)) else {
-            return self.with_scalar(node);
+            return self.binary(node);
         };
-        let State::Weights(weights) = self.state(node, index)?.clone() else { return self.with_scalar(node) };
+        let State::Weights(weights) = self.state(node, index)?.clone() else { return self.binary(node) };
+        if self.check_single_reader(node).is_err() {
+            return self.binary(node);
+        }
         let (Some(factor), [_]) = (weights.per_tensor(), weights.raw.as_slice()) else {
             return self.elementwise_product(node, Some(index));
         };
@@ -153,7 +202,7 @@ impl Lowering<'_> {
         let table = if parts.fused && effective != parts.real.effective {
             let constant = boundary::dequantise(parts.constant, factor);
             let product = parts.real.map(|x| x * constant);
-            product.table().iter().map(|&x| boundary::quantise(x, &quantisation).unwrap_or(0)).collect()
+            product.table().iter().map(|&x| quantise(x, &quantisation)).collect()
         } else {
             let ratio = q.scale() * factor.scale() / quantisation.scale();
             let zero_point = effective_zero_point(&quantisation, effective);

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use vinfer_circuits::boundary;
 use vinfer_circuits::ops::{Float, FloatKind, Operand, RewireKind, float};
 use vinfer_circuits::program::{IntType, Op, Quantisation, ValueId};
 
 use super::Lowering;
+use super::qdq::quantise;
 use super::state::Real;
 use crate::error::CompileError;
 use crate::graph::Node;
@@ -23,10 +23,6 @@ pub(super) enum Step {
     Multiply(f32),
     /// `x + a`.
     Add(f32),
-    /// `x / a`.
-    Divide(f32),
-    /// `max(x, 0)`.
-    Relu,
 }
 
 impl Step {
@@ -35,8 +31,6 @@ impl Step {
             Self::Fma(a, b) => x.mul_add(a, b),
             Self::Multiply(a) => x * a,
             Self::Add(a) => x + a,
-            Self::Divide(a) => x / a,
-            Self::Relu => x.max(0.0),
         }
     }
 }
@@ -90,11 +84,6 @@ pub(super) fn thresholds(lo: i32, hi: i32, level: impl Fn(f32) -> i32) -> Vec<i3
             from
         })
         .collect()
-}
-
-/// Centred result of a QuantizeLinear for a number.
-pub(super) fn quantised(x: f32, q: &Quantisation) -> i32 {
-    boundary::quantise(x, q).unwrap_or(0)
 }
 
 impl Lowering<'_> {
@@ -224,10 +213,10 @@ impl Lowering<'_> {
     ) -> Result<ValueId, CompileError> {
         let (lo, hi) = (quantisation.lo(), quantisation.hi());
         let (axis, channels) = match &tensor.curves {
-            None => (None, vec![thresholds(lo, hi, |x| quantised(x, &quantisation))]),
+            None => (None, vec![thresholds(lo, hi, |x| quantise(x, &quantisation))]),
             Some(curves) => {
                 let own = |steps: &Vec<Step>| {
-                    thresholds(lo, hi, |x| quantised(steps.iter().fold(x, |x, s| s.apply(x)), &quantisation))
+                    thresholds(lo, hi, |x| quantise(steps.iter().fold(x, |x, s| s.apply(x)), &quantisation))
                 };
                 (Some(curves.axis), curves.channels.iter().map(own).collect())
             }

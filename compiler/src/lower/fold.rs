@@ -1,20 +1,14 @@
-//! Constant folding of shape computations, and data movement on constants.
+//! Constants: shape computations, and tensors that hold one number.
 
 use std::rc::Rc;
 
-use vinfer_circuits::ops::RewireKind;
-
 use super::Lowering;
-use super::state::{State, Weights};
+use super::state::State;
 use crate::error::CompileError;
-use crate::graph::Node;
-use crate::onnx::tensor::{Data, Tensor};
+use crate::graph::{Attribute, Node};
+use crate::onnx::proto::data_type;
+use crate::onnx::tensor::{Data, MAX_ELEMENTS, Tensor};
 use crate::shapes;
-
-/// Operators that exist here only on constants.
-pub(super) fn known(op: &str) -> bool {
-    matches!(op, "Shape" | "Gather" | "Concat" | "Cast")
-}
 
 impl Lowering<'_> {
     /// The result of a node that depends on constants (or shapes) alone.
@@ -22,120 +16,152 @@ impl Lowering<'_> {
         let integers = |values: Vec<i64>, dims: Vec<usize>| {
             Ok(Some(State::Constant(Rc::new(Tensor { dims, data: Data::I64(values) }))))
         };
-        let only_constants =
-            || node.unsupported("it is supported on constants only", "simplify the model first, e.g. with onnxsim");
         match node.op.as_str() {
-            "Shape" => {
-                let shape = self.shape_of(self.state(node, 0)?).ok_or_else(only_constants)?;
+            "Shape" | "Size" => {
+                let shape = self.shape_of(self.state(node, 0)?);
+                let shape = shape.ok_or_else(|| node.bad_shape("the input shape is unknown"))?;
+                if node.op == "Size" {
+                    return integers(vec![shape.iter().map(|&d| i64::from(d)).product()], Vec::new());
+                }
                 let rank = shape.len() as i64;
-                let clip = |v: i64| (if v < 0 { v + rank } else { v }).clamp(0, rank) as usize;
+                let clip = |v: i64| (if v < 0 { v.saturating_add(rank) } else { v }).clamp(0, rank) as usize;
                 let (start, end) = (clip(node.int("start", 0)?), clip(node.int("end", rank)?));
                 let dims: Vec<i64> = shape.get(start..end).unwrap_or_default().iter().map(|&d| i64::from(d)).collect();
                 let len = dims.len();
                 integers(dims, vec![len])
             }
-            "Gather" if matches!(self.state(node, 1), Ok(State::Indices(_))) => {
-                let State::Indices(indices) = self.state(node, 1)?.clone() else { return Ok(None) };
-                self.embedding(node, &indices).map(Some)
+            "ConstantOfShape" => {
+                let list = self.integer_list(node, 0)?.ok_or_else(|| node.bad_attribute("input", "missing"))?;
+                let dims: Option<Vec<usize>> = list.into_iter().map(|d| usize::try_from(d).ok()).collect();
+                let count = dims.as_ref().and_then(|d| d.iter().try_fold(1usize, |n, &d| n.checked_mul(d)));
+                let (Some(dims), Some(count)) = (dims, count.filter(|&n| n <= MAX_ELEMENTS)) else {
+                    return Err(node.bad_shape("the shape is impossible"));
+                };
+                let data = match node.attributes.get("value") {
+                    None => Data::F32(vec![0.0; count]),
+                    Some(Attribute::Tensor(t)) if t.len() == 1 => repeated(&t.data, count),
+                    Some(_) => return Err(node.bad_attribute("value", "not one number")),
+                };
+                Ok(Some(State::Constant(Rc::new(Tensor { dims, data }))))
             }
-            "Gather" | "Concat" | "Cast" => {
-                let mut lists = Vec::new();
+            "Concat" | "Cast" | "Add" | "Sub" | "Mul" | "Div" | "Range" => {
+                let mut tensors = Vec::with_capacity(node.inputs.len());
                 for index in 0..node.inputs.len() {
-                    let State::Constant(t) = self.state(node, index)? else { return Err(only_constants()) };
-                    let values = t.integers().filter(|_| t.dims.len() <= 1).ok_or_else(only_constants)?;
-                    lists.push((values, t.dims.clone()));
+                    let State::Constant(t) = self.state(node, index)? else { return Ok(None) };
+                    tensors.push(Rc::clone(t));
                 }
+                let lists: Option<Vec<Vec<i64>>> =
+                    tensors.iter().map(|t| t.integers().filter(|_| t.dims.len() <= 1)).collect();
+                let Some(lists) = lists else { return self.fold_cast(node, &tensors) };
                 match (node.op.as_str(), lists.as_slice()) {
                     ("Concat", _) => {
-                        let all: Vec<i64> = lists.into_iter().flat_map(|(v, _)| v).collect();
+                        let all: Vec<i64> = lists.into_iter().flatten().collect();
                         let len = all.len();
                         integers(all, vec![len])
                     }
-                    ("Cast", [(values, dims)]) if node.int("to", 0)? == 7 => integers(values.clone(), dims.clone()),
-                    ("Gather", [(data, _), (indices, dims)]) if node.int("axis", 0)? == 0 => {
-                        let len = data.len() as i64;
-                        let pick = |&i: &i64| usize::try_from(if i < 0 { i + len } else { i }).ok();
-                        let picked = indices.iter().map(|i| pick(i).and_then(|i| data.get(i).copied()));
-                        let picked: Option<Vec<i64>> = picked.collect();
-                        integers(picked.ok_or_else(|| node.bad_shape("index out of range"))?, dims.clone())
+                    ("Cast", _) => self.fold_cast(node, &tensors),
+                    ("Range", [start, limit, step]) => {
+                        let (&[start], &[limit], &[step]) = (&start[..], &limit[..], &step[..]) else {
+                            return Ok(None);
+                        };
+                        let distance = if step < 0 { start.checked_sub(limit) } else { limit.checked_sub(start) };
+                        let count = distance.filter(|_| step != 0).map(|d| d.max(0) as u64);
+                        let count = count.map(|d| d.div_ceil(step.unsigned_abs())).filter(|&n| n <= 1 << 20);
+                        let count = count.ok_or_else(|| node.bad_attribute("limit", "out of range"))?;
+                        let all: Vec<i64> =
+                            (0..count as i64).map(|i| start.wrapping_add(i.wrapping_mul(step))).collect();
+                        integers(all, vec![count as usize])
                     }
-                    _ => Err(only_constants()),
+                    (op, [a, b]) => {
+                        let f = |x: i64, y: i64| match op {
+                            "Add" => x.checked_add(y),
+                            "Sub" => x.checked_sub(y),
+                            "Mul" => x.checked_mul(y),
+                            _ => x.checked_div(y),
+                        };
+                        let len = if a.len() == 1 { b.len() } else { a.len() };
+                        if b.len() != len && b.len() != 1 {
+                            return Ok(None);
+                        }
+                        let pick = |v: &[i64], i: usize| v.get(if v.len() == 1 { 0 } else { i }).copied();
+                        let all: Option<Vec<i64>> = (0..len).map(|i| f(pick(a, i)?, pick(b, i)?)).collect();
+                        let all = all.ok_or_else(|| node.bad_attribute("inputs", "overflow or division by zero"))?;
+                        let scalar = tensors.iter().all(|t| t.dims.is_empty());
+                        let dims = if scalar { Vec::new() } else { vec![all.len()] };
+                        integers(all, dims)
+                    }
+                    _ => Ok(None),
                 }
             }
-            "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" => match self.state(node, 0)?.clone() {
-                State::Constant(tensor) => {
-                    let shape: Vec<u32> = tensor.dims.iter().map(|&d| d as u32).collect();
-                    let (kind, out) = self.movement_of(node, &shape)?;
-                    let order = order(&kind, &shape, &out);
-                    Ok(Some(State::Constant(Rc::new(permuted(&tensor, &order, &out)))))
-                }
-                State::Weights(weights) => {
-                    let (kind, out) = self.movement_of(node, &weights.dims)?;
-                    let axis = match (weights.axis, &kind) {
-                        (None, _) => None,
-                        (Some(axis), RewireKind::Transpose { permutation }) => {
-                            permutation.iter().position(|&p| usize::from(p) == axis)
-                        }
-                        (Some(axis), RewireKind::Reshape) if node.op == "Transpose" => {
-                            self.permuted_axis(node, axis, weights.dims.len())?
-                        }
-                        (Some(_), RewireKind::Reshape) => {
-                            return Err(node.unsupported(
-                                "it reshapes constants that are quantised per channel",
-                                "apply it to the weights before quantising",
-                            ));
-                        }
-                    };
-                    let order = order(&kind, &weights.dims, &out);
-                    let raw = order.iter().filter_map(|&i| weights.raw.get(i).copied()).collect();
-                    Ok(Some(State::Weights(Rc::new(Weights { dims: out, raw, axis, ..Weights::clone(&weights) }))))
-                }
-                _ => Ok(None),
-            },
             _ => Ok(None),
         }
     }
 
-    /// Where a Transpose node moves an axis.
-    fn permuted_axis(&self, node: &Node, axis: usize, rank: usize) -> Result<Option<usize>, CompileError> {
-        Ok(match node.ints("perm")? {
-            None => rank.checked_sub(axis + 1),
-            Some(permutation) => permutation.iter().position(|&p| p == axis as i64),
-        })
+    /// Conversions of constants.
+    fn fold_cast(&self, node: &Node, tensors: &[Rc<Tensor>]) -> Result<Option<State>, CompileError> {
+        let ("Cast", [tensor]) = (node.op.as_str(), tensors) else { return Ok(None) };
+        let to = node.int("to", 0)? as i32;
+        let unfit = || node.unsupported(format!("a constant as {}", data_type::name(to)), "convert it in the model");
+        let data = match (&tensor.data, to) {
+            (Data::F32(v), data_type::FLOAT) => Data::F32(v.clone()),
+            (_, data_type::FLOAT) => {
+                let integers = tensor.integers().ok_or_else(unfit)?;
+                Data::F32(integers.into_iter().map(|v| v as f32).collect())
+            }
+            (Data::F32(v), data_type::INT64) => Data::I64(v.iter().map(|&x| x as i64).collect()),
+            (_, data_type::INT64) => Data::I64(tensor.integers().ok_or_else(unfit)?),
+            (_, data_type::INT32) => {
+                let integers = tensor.integers().ok_or_else(unfit)?;
+                let narrow = integers.into_iter().map(|v| i32::try_from(v).ok()).collect::<Option<Vec<i32>>>();
+                Data::I32(narrow.ok_or_else(unfit)?)
+            }
+            (_, data_type::BOOL) => {
+                let integers = tensor.integers().ok_or_else(unfit)?;
+                Data::Small(data_type::BOOL, integers.into_iter().map(|v| i32::from(v != 0)).collect())
+            }
+            _ => return Err(unfit()),
+        };
+        Ok(Some(State::Constant(Rc::new(Tensor { dims: tensor.dims.clone(), data }))))
     }
-}
 
-/// Source index of each element of the result.
-fn order(kind: &RewireKind, shape: &[u32], out: &[u32]) -> Vec<usize> {
-    let count = shapes::elements(out).unwrap_or(0);
-    let RewireKind::Transpose { permutation } = kind else { return (0..count).collect() };
-    let strides = |s: &[u32]| {
-        let mut strides = vec![1usize; s.len()];
-        for axis in (1..s.len()).rev() {
-            strides[axis - 1] = strides[axis] * s[axis] as usize;
+    /// A constant graph output as a tensor of the program.
+    pub(super) fn constant_output(
+        &mut self,
+        node: &Node,
+        tensor: &Tensor,
+    ) -> Result<vinfer_circuits::program::ValueId, CompileError> {
+        use vinfer_circuits::program::{IntType, Quantisation};
+        let shape: Vec<u32> = tensor.dims.iter().map(|&d| d as u32).collect();
+        shapes::check(node, &shape)?;
+        if tensor.floats().is_some() {
+            let state = State::Constant(Rc::new(tensor.clone()));
+            return Ok(self.floats(node, state)?.value);
         }
-        strides
-    };
-    let (from, to) = (strides(shape), strides(out));
-    (0..count)
-        .map(|at| {
-            let terms = permutation.iter().enumerate();
-            terms.map(|(axis, &p)| at / to[axis] % out[axis] as usize * from[p as usize]).sum()
-        })
-        .collect()
+        let raw = tensor.integers().ok_or_else(|| node.bad_attribute("value", "an element type without tensors"))?;
+        let narrow = raw.iter().map(|&v| i32::try_from(v).ok()).collect::<Option<Vec<i32>>>();
+        let data = narrow.ok_or_else(|| node.unsupported("a constant output beyond int32", "use smaller numbers"))?;
+        let int_type = match super::operands::int_type(tensor.data_type()) {
+            Some(int_type) => int_type,
+            None => IntType::Range {
+                min: data.iter().copied().min().unwrap_or(0),
+                max: data.iter().copied().max().unwrap_or(0),
+            },
+        };
+        let zero_point = 0i32.clamp(int_type.min(), int_type.max());
+        let quantisation = Quantisation { scale_bits: 1f32.to_bits(), zero_point, int_type };
+        let centred = data.into_iter().map(|v| v - zero_point).collect();
+        self.constant_value(node, shape, centred, quantisation)
+    }
 }
 
-fn permuted(tensor: &Tensor, order: &[usize], out: &[u32]) -> Tensor {
-    fn pick<T: Copy>(values: &[T], order: &[usize]) -> Vec<T> {
-        order.iter().filter_map(|&i| values.get(i).copied()).collect()
-    }
-    let data = match &tensor.data {
-        Data::F32(v) => Data::F32(pick(v, order)),
-        Data::U8(v) => Data::U8(pick(v, order)),
-        Data::I8(v) => Data::I8(pick(v, order)),
-        Data::I32(v) => Data::I32(pick(v, order)),
-        Data::I64(v) => Data::I64(pick(v, order)),
+fn repeated(data: &Data, count: usize) -> Data {
+    match data {
+        Data::F32(v) => Data::F32(vec![v[0]; count]),
+        Data::U8(v) => Data::U8(vec![v[0]; count]),
+        Data::I8(v) => Data::I8(vec![v[0]; count]),
+        Data::I32(v) => Data::I32(vec![v[0]; count]),
+        Data::I64(v) => Data::I64(vec![v[0]; count]),
+        Data::Small(kind, v) => Data::Small(*kind, vec![v[0]; count]),
         Data::Other(kind) => Data::Other(*kind),
-    };
-    Tensor { dims: out.iter().map(|&d| d as usize).collect(), data }
+    }
 }

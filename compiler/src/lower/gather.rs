@@ -6,9 +6,10 @@ use vinfer_circuits::ops::{Embed, RewireKind};
 use vinfer_circuits::program::{IntType, Op, Port, PortType, Quantisation, Value, ValueId};
 
 use super::Lowering;
-use super::float::quantised;
+use super::moves::{Move, MoveKind};
 use super::pending::Pending;
 use super::ports::leading_batch;
+use super::qdq::quantise;
 use super::state::{Input, Real, State};
 use crate::error::CompileError;
 use crate::graph::Node;
@@ -50,7 +51,7 @@ impl Lowering<'_> {
         {
             let value = self.emit_embed(node, indices, &dims, weights.centred(), quantisation, shape)?;
             let effective = quantisation.int_type;
-            return Ok(State::Real(Real { value, quantisation, effective, direct: false, table: None }));
+            return Ok(State::Real(Real { value, quantisation, effective, direct: false, exact: true, table: None }));
         }
         let Some(table) = self.constant_floats(&state) else {
             return Err(node.unsupported("the table is not a float tensor", "use a quantised or float table"));
@@ -68,7 +69,7 @@ impl Lowering<'_> {
         if parts.table.iter().any(|x| x.is_nan()) {
             return Err(parts.node.unsupported("the table holds NaN", "repair the table"));
         }
-        let table = parts.table.iter().map(|&x| quantised(x, &quantisation)).collect();
+        let table = parts.table.iter().map(|&x| quantise(x, &quantisation)).collect();
         self.emit_embed(at, &parts.indices, &parts.dims, table, quantisation, parts.shape.clone())
     }
 
@@ -94,17 +95,17 @@ impl Lowering<'_> {
         self.emit(&node.name, &node.op, Op::Embed(Embed { indices, output, rows, table }), None);
         // Movements of the indices become movements of the rows.
         let mut value = output;
-        for (kind, moved) in &input.moves {
-            let mut moved = moved.clone();
-            moved.push(width);
-            value = match kind {
-                RewireKind::Reshape => self.reshaped(node, value, moved)?,
-                RewireKind::Transpose { permutation } => {
-                    let last = permutation.len() as u8;
-                    let permutation = permutation.iter().copied().chain([last]).collect();
-                    self.emit_rewire(node, value, RewireKind::Transpose { permutation }, moved)?
+        for step in &input.moves {
+            let mut shape = step.shape.clone();
+            shape.push(width);
+            let kind = match &step.kind {
+                MoveKind::Rewire(RewireKind::Transpose { permutation }) => {
+                    let permutation = permutation.iter().copied().chain([permutation.len() as u8]).collect();
+                    MoveKind::Rewire(RewireKind::Transpose { permutation })
                 }
+                kind => kind.clone(),
             };
+            value = self.moved(node, value, &[Move { kind, shape }])?;
         }
         self.reshaped(node, value, shape)
     }

@@ -6,7 +6,7 @@ use super::Lowering;
 use super::contract::{Bias, ContractParts, matrix};
 use super::pending::Pending;
 use super::state::{Real, State, Weights};
-use crate::error::{CompileError, QUANTISE_STATICALLY};
+use crate::error::CompileError;
 use crate::graph::Node;
 use crate::shapes;
 
@@ -15,8 +15,12 @@ impl Lowering<'_> {
         let input = self.dequantised(node, 0)?;
         let weights = self.dequantised_weights(node, 1)?;
         self.check_fusable(node, &input, &weights)?;
-        self.check_single_reader(node)?;
         let has_bias = node.input(2).is_some();
+        let whole = !has_bias || matches!(self.state(node, 2)?, State::Weights(_));
+        let float = self.unquantised(node) && whole;
+        if !float {
+            self.check_single_reader(node)?;
+        }
         let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
         if has_bias && (beta != 1.0 || alpha != 1.0) {
             return Err(node.stays_float(
@@ -26,6 +30,9 @@ impl Lowering<'_> {
         }
         let bias = if has_bias { Bias::State(self.state(node, 2)?) } else { Bias::None };
         let parts = self.gemm_parts(node, &input, &weights, bias, alpha, true)?;
+        if float {
+            return self.scaled_contract(node, &parts);
+        }
         Ok(State::Pending(Rc::new(Pending::Contract(parts))))
     }
 
@@ -33,12 +40,12 @@ impl Lowering<'_> {
         let axis = if node.int("transB", 0)? == 0 { 1 } else { 0 };
         let input = self.integer_operand(node, 0, 1)?;
         let weights = self.integer_weights(node, 3, 4, axis)?;
-        if node.input(7).is_none() {
-            return Err(node.stays_float("its result is float", QUANTISE_STATICALLY));
-        }
-        let quantisation = self.output_parameters(node, 7, input.quantisation.int_type)?;
         let bias = self.constant(node, 6)?.map_or(Bias::None, Bias::Raw);
         let parts = self.gemm_parts(node, &input, &weights, bias, node.float("alpha", 1.0)?, false)?;
+        if node.input(7).is_none() {
+            return self.scaled_contract(node, &parts);
+        }
+        let quantisation = self.output_parameters(node, 7, input.quantisation.int_type)?;
         self.complete(node, &Pending::Contract(parts), quantisation, quantisation.int_type)
     }
 
@@ -61,7 +68,7 @@ impl Lowering<'_> {
         if self.value_ref(input.value).shape.len() != 2 {
             return Err(node.bad_shape("Gemm needs a matrix"));
         }
-        self.product(node, input, weights, bias, alpha, transposed, fused)
+        self.matrix_product(node, input, weights, bias, alpha, transposed, fused)
     }
 
     pub(super) fn matmul(&mut self, node: &Node) -> Result<State, CompileError> {
@@ -78,15 +85,25 @@ impl Lowering<'_> {
             Some((gemm, index)) => {
                 self.check_fusable(gemm, &input, &weights)?;
                 let bias = Bias::State(self.state(gemm, *index)?);
-                self.product(gemm, &input, &weights, bias, 1.0, false, true)?
+                self.matrix_product(gemm, &input, &weights, bias, 1.0, false, true)?
             }
             None => {
                 self.check_fusable(node, &input, &weights)?;
+                if self.unquantised(node) {
+                    let parts = self.matrix_product(node, &input, &weights, Bias::None, 1.0, false, true)?;
+                    return self.scaled_contract(node, &parts);
+                }
                 self.check_single_reader(node)?;
-                self.product(node, &input, &weights, Bias::None, 1.0, false, true)?
+                self.matrix_product(node, &input, &weights, Bias::None, 1.0, false, true)?
             }
         };
         Ok(State::Pending(Rc::new(Pending::Contract(parts))))
+    }
+
+    /// Whether no QuantizeLinear reads the result: ONNX Runtime then rescales the integer accumulators to floats.
+    fn unquantised(&self, node: &Node) -> bool {
+        let readers = self.consumers.get(node.output()).into_iter().flatten();
+        !readers.into_iter().any(|&i| self.graph.nodes[i].op.ends_with("QuantizeLinear"))
     }
 
     /// The Add that is the only reader of a MatMul, and the position of its constant vector operand.
@@ -110,12 +127,12 @@ impl Lowering<'_> {
         let input = self.integer_operand(node, 0, 1)?;
         let weights = self.integer_weights(node, 3, 4, 1)?;
         let quantisation = self.output_parameters(node, 6, input.quantisation.int_type)?;
-        let parts = self.product(node, &input, &weights, Bias::None, 1.0, false, false)?;
+        let parts = self.matrix_product(node, &input, &weights, Bias::None, 1.0, false, false)?;
         self.complete(node, &Pending::Contract(parts), quantisation, quantisation.int_type)
     }
 
     #[expect(clippy::too_many_arguments, reason = "the operands and attributes of one ONNX node")]
-    fn product(
+    pub(super) fn matrix_product(
         &self,
         node: &Node,
         input: &Real,

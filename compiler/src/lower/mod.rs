@@ -2,28 +2,39 @@
 
 mod add;
 mod arrange;
+mod average;
 mod constants;
 mod contract;
 mod conv;
 mod elementwise;
 mod emit;
+mod extrema;
 mod float;
 mod fold;
 mod gather;
+mod integer;
 mod matmul;
 mod movement;
+mod moves;
 mod normalise;
 mod operands;
+mod outputs;
+mod pad;
+mod pair;
 mod pending;
+mod pieces;
 mod pool;
 mod ports;
 mod products;
 mod qdq;
 mod reduce;
 mod requant;
+mod resize;
+mod selection;
 mod softmax;
 mod softmax_float;
 mod state;
+mod wide;
 
 use std::collections::HashMap;
 
@@ -38,11 +49,78 @@ use state::State;
 /// Advice for operators that have no integer form.
 const KEEP_OUTSIDE: &str = "compute it outside the proven model (before the input or after the output), or replace it";
 
+/// Operators with a file or function of their own; more are in `movement` and in [`crate::unary`].
+const OPERATORS: &[&str] = &[
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "com.microsoft.QuantizeLinear",
+    "com.microsoft.DequantizeLinear",
+    "Conv",
+    "QLinearConv",
+    "com.microsoft.QLinearConv",
+    "Gemm",
+    "MatMul",
+    "QLinearMatMul",
+    "com.microsoft.QGemm",
+    "MatMulInteger",
+    "ConvInteger",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Min",
+    "Max",
+    "PRelu",
+    "Pow",
+    "Equal",
+    "Less",
+    "LessOrEqual",
+    "Greater",
+    "GreaterOrEqual",
+    "And",
+    "Or",
+    "Xor",
+    "Not",
+    "Where",
+    "Cast",
+    "com.microsoft.QLinearAdd",
+    "com.microsoft.QLinearMul",
+    "GlobalAveragePool",
+    "AveragePool",
+    "com.microsoft.QLinearGlobalAveragePool",
+    "com.microsoft.QLinearAveragePool",
+    "com.microsoft.QLinearSigmoid",
+    "com.microsoft.QLinearLeakyRelu",
+    "Identity",
+    "Dropout",
+    "MaxPool",
+    "ReduceMax",
+    "ReduceMin",
+    "GlobalMaxPool",
+    "ArgMax",
+    "ArgMin",
+    "TopK",
+    "Split",
+    "Concat",
+    "com.microsoft.QLinearConcat",
+    "Pad",
+    "BatchNormalization",
+    "LayerNormalization",
+    "RMSNormalization",
+    "SimplifiedLayerNormalization",
+    "Softmax",
+    "com.microsoft.QLinearSoftmax",
+    "ReduceMean",
+    "ReduceSum",
+    "Shape",
+    "Size",
+    "ConstantOfShape",
+    "Range",
+];
+
 /// Operators whose scales depend on the data.
 const DYNAMIC: &[&str] = &[
     "DynamicQuantizeLinear",
-    "MatMulInteger",
-    "ConvInteger",
     "com.microsoft.DynamicQuantizeMatMul",
     "com.microsoft.MatMulIntegerToFloat",
     "com.microsoft.DynamicQuantizeLSTM",
@@ -53,6 +131,8 @@ pub(crate) struct Lowering<'g> {
     graph: &'g Graph,
     consumers: HashMap<&'g str, Vec<usize>>,
     states: HashMap<String, State>,
+    /// Second and further results of the node at hand.
+    extras: Vec<State>,
     inputs: Vec<Port>,
     values: Vec<Value>,
     ops: Vec<Op>,
@@ -68,6 +148,7 @@ impl<'g> Lowering<'g> {
             graph,
             consumers,
             states: HashMap::new(),
+            extras: Vec::new(),
             inputs: Vec::new(),
             values: Vec::new(),
             ops: Vec::new(),
@@ -100,7 +181,10 @@ impl<'g> Lowering<'g> {
             };
             let (state, unsupported) = match result {
                 Ok(state) => (state, None),
-                Err(error) => (State::Unknown, Some(error)),
+                Err(error) => {
+                    self.extras.clear();
+                    (State::Unknown, Some(error))
+                }
             };
             problems.extend(unsupported.clone());
             let shape = self.shape_of(&state);
@@ -122,8 +206,9 @@ impl<'g> Lowering<'g> {
     }
 
     fn define(&mut self, node: &Node, state: State) {
-        for extra in node.outputs.iter().skip(1) {
-            self.states.insert(extra.clone(), State::Unknown);
+        let mut extras = std::mem::take(&mut self.extras).into_iter();
+        for name in node.outputs.iter().skip(1) {
+            self.states.insert(name.clone(), extras.next().unwrap_or(State::Unknown));
         }
         self.states.insert(node.output().to_owned(), state);
     }
@@ -134,27 +219,12 @@ impl<'g> Lowering<'g> {
         if DYNAMIC.contains(&op) {
             return Err(CompileError::DynamicQuantisation { node: node.name.clone(), operator: node.op.clone() });
         }
-        let known = matches!(
-            op,
-            "QuantizeLinear" | "DequantizeLinear" | "com.microsoft.QuantizeLinear" | "com.microsoft.DequantizeLinear"
-        ) || matches!(op, "Conv" | "QLinearConv" | "com.microsoft.QLinearConv")
-            || matches!(op, "Gemm" | "MatMul" | "QLinearMatMul" | "com.microsoft.QGemm")
-            || matches!(op, "Add" | "Sub" | "Mul" | "Div" | "com.microsoft.QLinearAdd" | "com.microsoft.QLinearMul")
-            || matches!(op, "GlobalAveragePool" | "AveragePool" | "com.microsoft.QLinearGlobalAveragePool")
-            || matches!(op, "MaxPool" | "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze")
-            || matches!(op, "com.microsoft.QLinearAveragePool" | "Identity")
-            || matches!(op, "LayerNormalization" | "RMSNormalization" | "SimplifiedLayerNormalization")
-            || matches!(op, "Softmax" | "com.microsoft.QLinearSoftmax" | "ReduceMean" | "ReduceSum")
-            || fold::known(op)
-            || crate::unary::function(node, (0.0, 0.0))?.is_some();
-        if known {
-            return Ok(());
-        }
         let remedy = match op {
-            "LogSoftmax" | "ArgMax" | "TopK" => {
+            _ if OPERATORS.contains(&op) || movement::OPERATORS.contains(&op) => return Ok(()),
+            _ if crate::unary::function(node, (0.0, 0.0))?.is_some() => return Ok(()),
+            "LogSoftmax" | "Hardmax" => {
                 "remove it from the end of the graph and apply it to the output outside the proof (it is monotone)"
             }
-            "BatchNormalization" => "fold it into the preceding Conv before quantising (quant_pre_process does)",
             _ => KEEP_OUTSIDE,
         };
         Err(node.unsupported("the operator is not supported", remedy))
@@ -162,6 +232,7 @@ impl<'g> Lowering<'g> {
 
     fn node(&mut self, node: &'g Node) -> Result<State, CompileError> {
         self.recognise(node)?;
+        self.extras.clear();
         if let Some(state) = self.fold(node)? {
             return Ok(state);
         }
@@ -174,22 +245,35 @@ impl<'g> Lowering<'g> {
             "MatMul" => self.matmul(node),
             "QLinearMatMul" => self.qlinear_matmul(node),
             "com.microsoft.QGemm" => self.qgemm(node),
-            "Add" => self.add(node),
-            "Sub" | "Div" => self.with_scalar(node),
-            "Mul" => self.mul(node),
+            "MatMulInteger" | "ConvInteger" => self.integer_product(node),
+            "Add" | "Sub" | "Mul" | "Div" | "Min" | "Max" | "PRelu" => self.arithmetic(node),
+            "Pow" => self.power(node),
+            "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "And" | "Or" | "Xor" => {
+                self.compare(node)
+            }
+            "Where" => self.choose(node),
+            "Cast" => self.cast(node),
             "com.microsoft.QLinearAdd" => self.qlinear_add(node),
             "com.microsoft.QLinearMul" => self.qlinear_mul(node),
             "GlobalAveragePool" | "AveragePool" => self.average(node),
             "com.microsoft.QLinearGlobalAveragePool" | "com.microsoft.QLinearAveragePool" => self.qlinear_average(node),
             "com.microsoft.QLinearSigmoid" | "com.microsoft.QLinearLeakyRelu" => self.qlinear_unary(node),
-            "Identity" => Ok(self.state(node, 0)?.clone()),
+            "Identity" | "Dropout" => Ok(self.state(node, 0)?.clone()),
             "MaxPool" => self.max_pool(node),
+            "ReduceMax" | "ReduceMin" | "GlobalMaxPool" => self.reduce_extremum(node),
+            "ArgMax" | "ArgMin" => self.arg_extremum(node),
+            "TopK" => self.top_k(node),
+            "Split" => self.split(node),
+            "Concat" => self.concat(node),
+            "com.microsoft.QLinearConcat" => self.qlinear_concat(node),
+            "Pad" => self.pad(node),
+            "BatchNormalization" => self.batch_normalisation(node),
             "LayerNormalization" => self.layer_normalisation(node),
             "RMSNormalization" | "SimplifiedLayerNormalization" => self.rms_normalisation(node),
             "Softmax" => self.softmax(node),
             "com.microsoft.QLinearSoftmax" => self.qlinear_softmax(node),
             "ReduceMean" | "ReduceSum" => self.reduce_floats(node),
-            "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" => self.movement(node),
+            op if movement::OPERATORS.contains(&op) => self.movement(node),
             _ => self.unary(node),
         }
     }

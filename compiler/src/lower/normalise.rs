@@ -63,7 +63,10 @@ impl Lowering<'_> {
 
     fn normalised_input(&self, node: &Node) -> Result<Real, CompileError> {
         match self.state(node, 0)? {
-            State::Real(real) => Ok(real.clone()),
+            State::Real(real) => {
+                self.check_exact(node, real)?;
+                Ok(real.clone())
+            }
             _ => self.dequantised(node, 0),
         }
     }

@@ -15,13 +15,31 @@ pub(super) struct Scales {
     pub zero_points: Vec<i32>,
 }
 
-/// The 8-bit type with this ONNX number.
+/// The integer type with this ONNX number.
 pub(super) fn int_type(number: i32) -> Option<IntType> {
     match number {
         data_type::UINT8 => Some(IntType::U8),
         data_type::INT8 => Some(IntType::I8),
+        data_type::UINT16 => Some(IntType::U16),
+        data_type::INT16 => Some(IntType::I16),
+        data_type::INT32 => Some(IntType::I32),
+        data_type::BOOL => Some(IntType::Bool),
+        data_type::UINT4 => Some(IntType::Range { min: 0, max: 15 }),
+        data_type::INT4 => Some(IntType::Range { min: -8, max: 7 }),
         _ => None,
     }
+}
+
+/// The ONNX number of an integer type, if it has one.
+pub(super) fn number_of(int_type: IntType) -> Option<i32> {
+    let numbers = [data_type::UINT8, data_type::INT8, data_type::UINT16, data_type::INT16, data_type::INT32];
+    let narrow = [data_type::BOOL, data_type::UINT4, data_type::INT4];
+    numbers.into_iter().chain(narrow).find(|&n| self::int_type(n) == Some(int_type))
+}
+
+/// Whether ONNX Runtime has quantised operators for this type.
+pub(super) const fn is_byte(int_type: IntType) -> bool {
+    matches!(int_type, IntType::U8 | IntType::I8)
 }
 
 /// Zero point after ONNX Runtime's rewriting of int8 to uint8.
@@ -64,7 +82,7 @@ impl Lowering<'_> {
                     return Err(bad("the zero point has another type than the integers"));
                 }
                 let points = t.integers().ok_or_else(|| bad("the zero point is not an integer"))?;
-                let points: Vec<i32> = points.into_iter().map(|p| p as i32).collect();
+                let points: Vec<i32> = points.into_iter().map(|p| p as i32).collect(); // of at most 32 bits
                 match points.as_slice() {
                     [one] => vec![*one; scales.len()],
                     many if many.len() == scales.len() => points,
@@ -82,7 +100,7 @@ impl Lowering<'_> {
         scale: usize,
         int_type: IntType,
     ) -> Result<Quantisation, CompileError> {
-        let number = if int_type == IntType::U8 { data_type::UINT8 } else { data_type::INT8 };
+        let number = number_of(int_type).ok_or_else(|| node.bad_attribute("input 0", "indices are not quantised"))?;
         let Scales { scales, zero_points } = self.scales(node, scale, number)?;
         match (scales.as_slice(), zero_points.as_slice()) {
             ([s], [z]) => Ok(Quantisation { scale_bits: s.to_bits(), zero_point: *z, int_type }),
@@ -99,7 +117,7 @@ impl Lowering<'_> {
     ) -> Result<Quantisation, CompileError> {
         let int_type = match self.constant(node, scale + 1)? {
             None => default,
-            Some(t) => int_type(t.data_type()).ok_or_else(|| {
+            Some(t) => int_type(t.data_type()).filter(|&t| is_byte(t)).ok_or_else(|| {
                 node.unsupported(
                     format!("{} activations", data_type::name(t.data_type())),
                     "quantise activations to uint8 or int8",
@@ -116,7 +134,7 @@ impl Lowering<'_> {
                 let int_type = self.value_ref(value).quantisation.int_type;
                 let quantisation = self.parameters(node, scale, int_type)?;
                 let value = self.recentred(node, value, &quantisation)?;
-                Ok(Real { value, quantisation, effective, direct: true, table: None })
+                Ok(Real { value, quantisation, effective, direct: true, exact: true, table: None })
             }
             State::Constant(_) => Err(node.unsupported(
                 format!("operand `{}` is a constant", node.input(index).unwrap_or_default()),
@@ -136,6 +154,9 @@ impl Lowering<'_> {
         let own = self.value_ref(value).quantisation;
         if own.zero_point == quantisation.zero_point {
             return Ok(value);
+        }
+        if i64::from(own.hi()) - i64::from(own.lo()) >= 1 << 17 {
+            return Err(node.unsupported("32-bit integers with a zero point", "use zero point 0"));
         }
         let table = (own.int_type.min()..=own.int_type.max()).map(|raw| raw - quantisation.zero_point).collect();
         self.emit_lookup((&node.name, "zero point"), node, value, table, *quantisation)
@@ -159,6 +180,35 @@ impl Lowering<'_> {
         self.weights(node, tensor, scale, axis)
     }
 
+    /// Integers with the zero points at input `zero_point` and scale 1.
+    pub(super) fn raw_weights(
+        &self,
+        node: &Node,
+        tensor: &Tensor,
+        zero_point: usize,
+        axis: usize,
+    ) -> Result<Weights, CompileError> {
+        let raw = tensor.integers().filter(|_| int_type(tensor.data_type()).is_some_and(is_byte));
+        let raw = raw.ok_or_else(|| node.unsupported("weights of another type", "use int8 or uint8 weights"))?;
+        let zero_points = match self.constant(node, zero_point)? {
+            None => vec![0],
+            Some(t) => t.integers().unwrap_or_default().into_iter().map(|v| v as i32).collect(),
+        };
+        let dims: Vec<u32> = tensor.dims.iter().map(|&d| d as u32).collect();
+        let several = zero_points.len() != 1;
+        if zero_points.is_empty() || (several && dims.get(axis).is_none_or(|&d| d as usize != zero_points.len())) {
+            return Err(node.bad_shape("the number of zero points does not fit the weights"));
+        }
+        Ok(Weights {
+            dims,
+            raw: raw.into_iter().map(|v| v as i32).collect(),
+            data_type: tensor.data_type(),
+            scales: vec![1.0; zero_points.len()],
+            zero_points,
+            axis: several.then_some(axis),
+        })
+    }
+
     /// Integers with their scales.
     pub(super) fn weights(
         &self,
@@ -170,6 +220,7 @@ impl Lowering<'_> {
         let number = tensor.data_type();
         let raw = match number {
             data_type::UINT8 | data_type::INT8 | data_type::INT32 => tensor.integers(),
+            data_type::UINT16 | data_type::INT16 => tensor.integers(),
             _ => None,
         }
         .ok_or_else(|| {
@@ -201,10 +252,17 @@ impl Lowering<'_> {
     /// A float operand that is the plain dequantisation of an integer tensor, as fused operators need.
     pub(super) fn dequantised(&self, node: &Node, index: usize) -> Result<Real, CompileError> {
         let name = node.input(index).unwrap_or_default();
-        let remedy = || format!("put QuantizeLinear and DequantizeLinear before it: {QUANTISE_STATICALLY}");
+        let remedy =
+            || format!("put QuantizeLinear and DequantizeLinear (8 bits, per tensor) before it: {QUANTISE_STATICALLY}");
         match self.state(node, index)? {
-            State::Real(real) if real.table.is_none() && real.direct => Ok(real.clone()),
-            State::Real(_) | State::Pending(_) | State::Input(_) | State::Float(_) => {
+            State::Real(real) if real.table.is_none() && real.direct && is_byte(real.quantisation.int_type) => {
+                Ok(real.clone())
+            }
+            State::Real(real) if !is_byte(real.quantisation.int_type) => Err(node.stays_float(
+                format!("its input `{name}` is not quantised to 8 bits"),
+                "quantise activations to uint8",
+            )),
+            State::Real(_) | State::Pending(_) | State::Input(_) | State::Float(_) | State::Scaled { .. } => {
                 Err(node.stays_float(format!("its input `{name}` is a float tensor that is not quantised"), remedy()))
             }
             State::Weights(_) | State::Constant(_) => {

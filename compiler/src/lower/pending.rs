@@ -7,6 +7,8 @@ use super::add::AddParts;
 use super::contract::ContractParts;
 use super::elementwise::MulParts;
 use super::gather::RowsParts;
+use super::pair::PairParts;
+use super::pieces::Pieces;
 use super::pool::SumParts;
 use super::products::{MatMulParts, ProductParts};
 use super::softmax::SoftmaxParts;
@@ -25,6 +27,8 @@ pub(super) enum Pending {
     Product(ProductParts),
     Softmax(SoftmaxParts),
     Rows(RowsParts),
+    Pair(PairParts),
+    Pieces(Pieces),
 }
 
 impl Pending {
@@ -39,6 +43,8 @@ impl Pending {
             Self::Product(p) => &p.shape,
             Self::Softmax(p) => &p.shape,
             Self::Rows(p) => &p.shape,
+            Self::Pair(p) => &p.shape,
+            Self::Pieces(p) => &p.shape,
         }
     }
 }
@@ -73,6 +79,8 @@ impl Lowering<'_> {
                 let softmax = self.softmax_of(&parts.node, &parts.real)?;
                 self.quantise_float(node, &softmax, quantisation)?
             }
+            Pending::Pair(parts) => self.complete_pair(node, parts, quantisation)?,
+            Pending::Pieces(parts) => self.complete_pieces(node, parts, quantisation)?,
             Pending::Rows(parts) => self.complete_rows(node, parts, quantisation)?,
         };
         Ok(State::Integer(Integer { value, effective }))

@@ -6,7 +6,9 @@ use vinfer_circuits::ops::{MaxPool, Sum};
 use vinfer_circuits::program::{IntType, Op, Quantisation, ValueId};
 
 use super::Lowering;
+use super::average::Averages;
 use super::contract::fused_name;
+use super::float::FloatTensor;
 use super::pending::Pending;
 use super::state::{Integer, Real, State};
 use crate::error::{CompileError, QUANTISE_STATICALLY};
@@ -19,6 +21,8 @@ pub(super) struct SumParts {
     node: Node,
     real: Real,
     pub(super) shape: Vec<u32>,
+    /// `None`: the whole image.
+    windows: Option<Averages>,
     fused: bool,
 }
 
@@ -36,13 +40,8 @@ impl Lowering<'_> {
             }
             State::Real(real) => {
                 // The maximum commutes with a function only if the function is non-decreasing.
-                let monotone = real.table.as_ref().is_none_or(|t| t.is_sorted());
-                if !monotone {
-                    return Err(node.stays_float(
-                        "it follows a function that is not monotone",
-                        format!("quantise its input: {QUANTISE_STATICALLY}"),
-                    ));
-                }
+                let sorted = real.table.as_ref().is_none_or(|t| t.is_sorted());
+                let real = if sorted { real } else { self.ranked(node, &real)? };
                 let value = self.emit_max(node, real.value)?;
                 Ok(State::Real(Real { value, direct: false, ..real }))
             }
@@ -84,10 +83,17 @@ impl Lowering<'_> {
     }
 
     pub(super) fn average(&mut self, node: &Node) -> Result<State, CompileError> {
-        let real = self.dequantised(node, 0)?;
-        self.check_single_reader(node)?;
-        let parts = self.average_parts(node, real, true)?;
-        Ok(State::Pending(Rc::new(Pending::Sum(parts))))
+        if self.check_single_reader(node).is_ok() && self.dequantised(node, 0).is_ok() {
+            let real = self.dequantised(node, 0)?;
+            let parts = self.average_parts(node, real, true)?;
+            return Ok(State::Pending(Rc::new(Pending::Sum(parts))));
+        }
+        let real = match self.state(node, 0)? {
+            State::Real(real) => real.clone(),
+            _ => self.dequantised(node, 0)?,
+        };
+        self.check_exact(node, &real)?;
+        self.float_average(node, &real)
     }
 
     pub(super) fn qlinear_average(&mut self, node: &Node) -> Result<State, CompileError> {
@@ -101,24 +107,66 @@ impl Lowering<'_> {
     }
 
     fn average_parts(&self, node: &Node, real: Real, fused: bool) -> Result<SumParts, CompileError> {
-        let input = &self.value_ref(real.value).shape;
+        let input = self.value_ref(real.value).shape.clone();
         if input.len() < 3 {
             return Err(node.bad_shape(format!("no spatial axes in {input:?}")));
         }
-        if node.op.ends_with("AveragePool") && !node.op.ends_with("GlobalAveragePool") {
-            let whole = self.kernel(node, input)? == input[2..]
-                && matches!(node.text("auto_pad", "NOTSET")?, "NOTSET" | "VALID" | "")
-                && node.ints("pads")?.is_none_or(|p| p.iter().all(|&p| p == 0));
-            if !whole {
+        let windows = if node.op.ends_with("GlobalAveragePool") {
+            None
+        } else {
+            if node.attributes.contains_key("dilations") {
                 return Err(node.unsupported(
-                    "ONNX Runtime averages windows in floating point",
-                    "use MaxPool, a strided Conv, or GlobalAveragePool",
+                    "an explicit `dilations` attribute, with which ONNX Runtime refuses the quantised operator",
+                    "remove the attribute",
                 ));
             }
-        }
+            self.averages(node, &input)?
+        };
         let mut shape = input[..2].to_vec();
-        shape.resize(input.len(), 1);
-        Ok(SumParts { node: node.clone(), real, shape, fused })
+        match &windows {
+            None => shape.resize(input.len(), 1),
+            Some(averages) => shape.extend(&averages.lengths),
+        }
+        Ok(SumParts { node: node.clone(), real, shape, windows, fused })
+    }
+
+    /// The windows of an AveragePool; `None` for one window that is the whole image.
+    fn averages(&self, node: &Node, input: &[u32]) -> Result<Option<Averages>, CompileError> {
+        let kernel = self.kernel(node, input)?;
+        let (windows, lengths) = shapes::windows(node, input, &kernel, node.int("ceil_mode", 0)? != 0)?;
+        let unpadded = windows.iter().all(|w| w.pad_begin == 0)
+            && match node.text("auto_pad", "NOTSET")? {
+                "NOTSET" | "" => node.ints("pads")?.is_none_or(|p| p.iter().all(|&p| p == 0)),
+                "VALID" => true,
+                _ => lengths.iter().all(|&l| l == 1),
+            };
+        if kernel == input[2..] && unpadded {
+            return Ok(None);
+        }
+        let include = node.int("count_include_pad", 0)? != 0;
+        Averages::new(node, input, windows, lengths, include).map(Some)
+    }
+
+    /// An average that ONNX Runtime computes on floats.
+    fn float_average(&mut self, node: &Node, real: &Real) -> Result<State, CompileError> {
+        let input = self.value_ref(real.value).shape.clone();
+        if input.len() < 3 {
+            return Err(node.bad_shape(format!("no spatial axes in {input:?}")));
+        }
+        let sequential = self.graph.opset >= 19 && node.op == "AveragePool";
+        let include = node.int("count_include_pad", 0)? != 0;
+        if !sequential || (include && node.int("ceil_mode", 0)? != 0) {
+            return Err(node.stays_float(
+                "its result or input is not quantised, and ONNX Runtime adds in another order",
+                format!("quantise its input and its result: {QUANTISE_STATICALLY}"),
+            ));
+        }
+        let kernel = self.kernel(node, &input)?;
+        let (windows, lengths) = shapes::windows(node, &input, &kernel, node.int("ceil_mode", 0)? != 0)?;
+        let averages = Averages::new(node, &input, windows, lengths, include)?;
+        let value = self.average_floats(node, real, &averages)?;
+        let shape = self.value_ref(value).shape.clone();
+        Ok(State::Float(FloatTensor { value, shape, curves: None }))
     }
 
     pub(super) fn complete_sum(
@@ -128,12 +176,15 @@ impl Lowering<'_> {
         quantisation: Quantisation,
         effective: IntType,
     ) -> Result<ValueId, CompileError> {
-        let SumParts { node, real, shape, fused } = parts;
+        let SumParts { node, real, shape, windows, fused } = parts;
         if *fused && effective != real.effective {
-            return Err(node.stays_float(
-                "its input and output have different integer types, which ONNX Runtime does not fuse",
-                "quantise all activations to uint8",
-            ));
+            return match self.float_average(node, real)? {
+                State::Float(tensor) => self.quantise_float(at, &tensor, quantisation),
+                _ => Err(node.bad_attribute("input 0", "not a float tensor")),
+            };
+        }
+        if let Some(averages) = windows {
+            return self.complete_average(at, node, real, averages, quantisation, effective);
         }
         let axes: Vec<u8> = (2..shape.len() as u8).collect();
         let output = self.value(node, at.output(), shape.clone(), quantisation)?;
@@ -142,12 +193,7 @@ impl Lowering<'_> {
         let input = self.value_ref(real.value);
         let count = sum.count(input);
         let range = sum.reachable(input);
-        for bound in [range.0, range.1] {
-            if i32::try_from(bound).is_err() {
-                let (node, operator) = (node.name.clone(), node.op.clone());
-                return Err(CompileError::AccumulatorOverflow { node, operator, channel: 0, bound });
-            }
-        }
+        self.check_accumulator(node, 0, range)?;
         let scale = real.quantisation.scale() / (quantisation.scale() * count as f32);
         sum.requant = self.requant(node, scale, &quantisation, range)?;
         self.emit(&node.name, &fused_name(*fused, &node.op), Op::Sum(sum), Some(range));

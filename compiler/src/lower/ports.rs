@@ -3,10 +3,12 @@
 use std::rc::Rc;
 
 use vinfer_circuits::ops::{Rewire, RewireKind};
-use vinfer_circuits::program::{Op, Port, PortType, Program, Quantisation, Value, ValueId};
+use vinfer_circuits::program::{IntType, Op, Port, PortType, Program, Quantisation, Value, ValueId};
 
 use super::Lowering;
-use super::operands::int_type;
+use super::float::FLOAT;
+use super::operands::{int_type, is_byte};
+use super::pending::Pending;
 use super::state::{Input, Integer, State};
 use crate::error::{CompileError, QUANTISE_STATICALLY};
 use crate::graph::{Dim, Node, PortDecl};
@@ -58,7 +60,7 @@ impl Lowering<'_> {
             return Ok(State::Indices(Input { port, declared: shape, moves: Vec::new() }));
         }
         let int_type = int_type(declared.data_type).ok_or_else(|| {
-            bad(format!("element type {}; float, uint8 and int8 are supported", data_type::name(declared.data_type)))
+            bad(format!("element type {}, which no tensor of a program has", data_type::name(declared.data_type)))
         })?;
         let quantisation = self.reader_quantisation(&declared.name, int_type);
         let value = self.values.len() as ValueId;
@@ -118,12 +120,7 @@ impl Lowering<'_> {
                 value
             }
         };
-        for (kind, shape) in &input.moves {
-            value = match kind {
-                RewireKind::Reshape => self.reshaped(node, value, shape.clone())?,
-                RewireKind::Transpose { .. } => self.emit_rewire(node, value, kind.clone(), shape.clone())?,
-            };
-        }
+        value = self.moved(node, value, &input.moves)?;
         Ok(value)
     }
 
@@ -141,22 +138,35 @@ impl Lowering<'_> {
                 let remedy = format!("put QuantizeLinear and DequantizeLinear after it: {QUANTISE_STATICALLY}");
                 node.map_or_else(|| bad(reason), |n| n.stays_float(reason, remedy))
             };
-            let (port_type, value) = match self.states.get(&declared.name) {
-                Some(State::Integer(i)) => (PortType::Integer, i.value),
-                Some(State::Real(real)) => {
-                    if real.table.is_some() {
-                        return Err(float("its float result is a graph output"));
+            let node = self.graph.nodes.iter().find(|n| n.outputs.contains(&declared.name));
+            let node =
+                Node { outputs: vec![declared.name.clone()], ..node.cloned().unwrap_or_else(|| Node::named("output")) };
+            let (port_type, value) = match self.states.get(&declared.name).cloned() {
+                Some(State::Integer(i)) => {
+                    let value = self.typed_output(&node, i.value, declared.data_type)?;
+                    let int64 = declared.data_type == data_type::INT64;
+                    (if int64 { PortType::Int64 } else { PortType::Integer }, value)
+                }
+                Some(State::Real(real)) if real.table.is_none() && is_byte(real.quantisation.int_type) => {
+                    (PortType::Float32, self.relabelled(real.value, real.quantisation))
+                }
+                Some(State::Scaled { value, scale }) => (PortType::Float32, self.scaled_output(&node, value, scale)?),
+                Some(State::Constant(tensor)) => {
+                    let value = self.constant_output(&node, &tensor)?;
+                    match self.values[value as usize].quantisation.int_type {
+                        IntType::F32 => (PortType::Float32, value),
+                        IntType::Range { .. } => (PortType::Int64, value),
+                        _ => (PortType::Integer, value),
                     }
-                    let (value, quantisation) = (real.value, real.quantisation);
-                    (PortType::Float32, self.relabelled(value, quantisation))
                 }
-                Some(State::Float(tensor)) if tensor.curves.is_none() => {
-                    let (value, shape) = (tensor.value, tensor.shape.clone());
-                    let node = self.graph.nodes.iter().find(|n| n.outputs.contains(&declared.name));
-                    let node = node.ok_or_else(|| bad("nothing computes it"))?;
-                    (PortType::Float32, self.reshaped(node, value, shape)?)
+                Some(state @ (State::Real(_) | State::Float(_) | State::Input(_) | State::Weights(_))) => {
+                    self.check_signs(&node, &state)?;
+                    (PortType::Float32, self.floats(&node, state)?.value)
                 }
-                Some(State::Constant(_) | State::Weights(_)) => return Err(bad("it is a constant")),
+                Some(State::Pending(pending)) => match (&*pending, self.float_result(&node, &pending)) {
+                    (_, Some(result)) => (PortType::Float32, result?),
+                    _ => return Err(float("its float result is a graph output")),
+                },
                 _ => return Err(float("its float result is a graph output")),
             };
             let shape = &self.values[value as usize].shape;
@@ -166,9 +176,51 @@ impl Lowering<'_> {
             };
             outputs.push(Port { name: declared.name.clone(), port_type, value, leading_batch });
         }
+        if self.inputs.is_empty() {
+            self.add_inputs()?;
+        }
         let program = Program { inputs: self.inputs, outputs, values: self.values, ops: self.ops };
         program.validate().map_err(|error| CompileError::Limit { reason: error.to_string() })?;
         Ok((program, self.report))
+    }
+
+    /// Float results of operators that need no quantisation to be complete.
+    fn float_result(&mut self, node: &Node, pending: &Pending) -> Option<Result<ValueId, CompileError>> {
+        let result = match pending {
+            Pending::Pair(parts) => self.pair_real(parts).map(State::Real),
+            Pending::Pieces(_) | Pending::Softmax(_) => self.as_function(node, pending),
+            _ => return None,
+        };
+        Some(result.and_then(|state| {
+            self.check_signs(node, &state)?;
+            Ok(self.floats(node, state)?.value)
+        }))
+    }
+
+    /// Refuses results that the runtime may return as negative zero, which programs do not have.
+    fn check_signs(&self, node: &Node, state: &State) -> Result<(), CompileError> {
+        let negative_zero = |numbers: &[f32]| numbers.iter().any(|x| x.to_bits() == 1 << 31);
+        let found = match state {
+            State::Real(real) => negative_zero(&real.table()),
+            State::Constant(_) | State::Weights(_) => self.constant_floats(state).is_some_and(|n| negative_zero(&n)),
+            _ => false,
+        };
+        if found {
+            return Err(node.stays_float("its float result can be negative zero", "quantise the result"));
+        }
+        Ok(())
+    }
+
+    /// Declares the graph inputs of a program that reads none.
+    fn add_inputs(&mut self) -> Result<(), CompileError> {
+        for declared in &self.graph.inputs {
+            let Some(state) = self.states.get(&declared.name).cloned() else { continue };
+            if let State::Input(mut input) = state {
+                input.moves.clear();
+                self.input_value(&Node::named(&declared.name), &input, FLOAT)?;
+            }
+        }
+        Ok(())
     }
 
     /// The same integers with other parameters (of the same range).

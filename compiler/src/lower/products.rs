@@ -103,7 +103,7 @@ impl Lowering<'_> {
             )
         })?;
         let value = self.constant_value(node, weights.dims.clone(), weights.centred(), quantisation)?;
-        Ok(Real { value, quantisation, effective: quantisation.int_type, direct: true, table: None })
+        Ok(Real { value, quantisation, effective: quantisation.int_type, direct: true, exact: true, table: None })
     }
 
     fn matmul_parts(
@@ -241,10 +241,15 @@ impl Lowering<'_> {
             Factor::Constant(_, quantisation) => quantisation.int_type,
         };
         if *fused && (a.effective != effective || other != effective) {
-            return Err(node.stays_float(
-                "its operands and its result have different integer types, which ONNX Runtime does not fuse",
-                "quantise all activations to uint8",
-            ));
+            // ONNX Runtime does not fuse it.
+            return match self.binary(&node.clone())? {
+                State::Pending(pending) => match self.complete(at, &pending, quantisation, effective)? {
+                    State::Integer(integer) => Ok(integer.value),
+                    _ => Err(node.bad_attribute("inputs", "not a float tensor")),
+                },
+                State::Real(real) => self.quantise_real(at, &real, quantisation),
+                _ => Err(node.bad_attribute("inputs", "not a float tensor")),
+            };
         }
         // The program's first operand has the output's shape.
         let fits = |real: &Real| {

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use vinfer_circuits::boundary;
-use vinfer_circuits::program::{IntType, Quantisation};
+use vinfer_circuits::program::{IntType, Quantisation, ValueId};
 
 use super::Lowering;
-use super::operands::int_type;
+use super::operands::{int_type, is_byte, number_of};
 use super::state::{Integer, Real, State};
 use crate::error::CompileError;
 use crate::graph::{Attribute, Node};
@@ -16,30 +16,37 @@ use crate::shapes;
 
 impl Lowering<'_> {
     pub(super) fn dequantise(&mut self, node: &Node) -> Result<State, CompileError> {
-        self.refuse_blocks(node)?;
         match self.state(node, 0)?.clone() {
             State::Constant(tensor) => {
+                self.refuse_blocks(node)?;
                 let axis = node.int("axis", 1)?;
                 let several = self.constant(node, 1)?.is_some_and(|s| s.len() > 1);
                 let axis = if several { shapes::axis(node, axis, tensor.dims.len())? } else { 0 };
                 Ok(State::Weights(Rc::new(self.weights(node, &tensor, 1, axis)?)))
             }
+            State::Integer(Integer { value, .. }) if self.separate(node)? => self.dequantise_separately(node, value),
             State::Integer(Integer { value, effective }) => {
                 let int_type = self.value_ref(value).quantisation.int_type;
                 let quantisation = self.parameters(node, 1, int_type)?;
                 let value = self.recentred(node, value, &quantisation)?;
-                Ok(State::Real(Real { value, quantisation, effective, direct: true, table: None }))
+                if int_type == IntType::I32 {
+                    return Ok(State::Scaled { value, scale: quantisation.scale() });
+                }
+                Ok(State::Real(Real { value, quantisation, effective, direct: true, exact: true, table: None }))
             }
             _ => Err(node.bad_attribute("input 0", "not an integer tensor")),
         }
     }
 
     pub(super) fn quantise(&mut self, node: &Node) -> Result<State, CompileError> {
-        self.refuse_blocks(node)?;
         let state = self.state(node, 0)?.clone();
         let int_type = self.quantised_type(node)?;
         if let State::Constant(tensor) = &state {
+            self.refuse_blocks(node)?;
             return self.quantise_constant(node, tensor, int_type);
+        }
+        if self.separate(node)? {
+            return self.quantise_separately(node, state, int_type);
         }
         let quantisation = self.parameters(node, 1, int_type)?;
         let effective = if self.rewritten(node, &quantisation) { IntType::U8 } else { int_type };
@@ -48,20 +55,37 @@ impl Lowering<'_> {
             State::Float(tensor) => self.quantise_float(node, &tensor, quantisation)?,
             State::Pending(pending) => return self.complete(node, &pending, quantisation, effective),
             State::Real(real) => {
-                if real.table.is_none() && real.quantisation == quantisation {
-                    real.value
-                } else {
-                    if real.table.is_none() {
-                        self.refuse_moved_pair(node)?;
-                    }
-                    let table =
-                        real.table().iter().map(|&x| quantise(node, x, &quantisation)).collect::<Result<_, _>>()?;
-                    self.emit_lookup((&node.name, "table"), node, real.value, table, quantisation)?
+                if real.table.is_none() && real.quantisation != quantisation {
+                    self.refuse_moved_pair(node)?;
                 }
+                self.quantise_real(node, &real, quantisation)?
+            }
+            State::Scaled { .. } => {
+                return Err(node.stays_float(
+                    "it quantises a float accumulator",
+                    "use QLinearMatMul or QLinearConv, or quantise statically in QDQ form",
+                ));
             }
             _ => return Err(node.bad_attribute("input 0", "not a float tensor")),
         };
         Ok(State::Integer(Integer { value, effective }))
+    }
+
+    /// A function of an integer tensor, quantised.
+    pub(super) fn quantise_real(
+        &mut self,
+        node: &Node,
+        real: &Real,
+        quantisation: Quantisation,
+    ) -> Result<ValueId, CompileError> {
+        if real.table.is_none() && real.quantisation == quantisation {
+            return Ok(real.value);
+        }
+        if !is_byte(quantisation.int_type) && quantisation.hi() - quantisation.lo() > 255 {
+            self.check_exact(node, real)?;
+        }
+        let table = real.table().iter().map(|&x| quantise(x, &quantisation)).collect();
+        self.emit_lookup((&node.name, "table"), node, real.value, table, quantisation)
     }
 
     /// ONNX Runtime may move or drop a Transpose and then merge the Q/DQ pairs on its two sides into one with new
@@ -94,7 +118,7 @@ impl Lowering<'_> {
                 number => number as i32,
             },
         };
-        int_type(number).ok_or_else(|| {
+        int_type(number).filter(|&t| t != IntType::I32 && t != IntType::Bool).ok_or_else(|| {
             node.unsupported(format!("it quantises to {}", data_type::name(number)), "quantise to uint8 or int8")
         })
     }
@@ -110,7 +134,7 @@ impl Lowering<'_> {
             }
         };
         if quantisation.int_type != IntType::I8 || node.input(2).is_none() {
-            return quantisation.int_type == IntType::U8;
+            return quantisation.int_type == IntType::U8; // other types keep their own
         }
         let Some(dequantise) = only_reader(node.output()).filter(|d| d.op == "DequantizeLinear") else {
             return false;
@@ -128,7 +152,7 @@ impl Lowering<'_> {
 
     fn quantise_constant(&self, node: &Node, tensor: &Tensor, int_type: IntType) -> Result<State, CompileError> {
         let floats = tensor.floats().ok_or_else(|| node.bad_attribute("input 0", "not a float tensor"))?;
-        let number = if int_type == IntType::U8 { data_type::UINT8 } else { data_type::INT8 };
+        let number = number_of(int_type).unwrap_or(data_type::UINT8);
         let scales = self.scales(node, 1, number)?;
         let several = scales.scales.len() > 1;
         let (inner, count) = if several {
@@ -144,7 +168,7 @@ impl Lowering<'_> {
             let i = at / inner % count;
             let zero_point = scales.zero_points[i];
             let q = Quantisation { scale_bits: scales.scales[i].to_bits(), zero_point, int_type };
-            Ok(quantise(node, x, &q)? + zero_point)
+            Ok(quantise(x, &q) + zero_point)
         });
         let raw: Vec<i32> = raw.collect::<Result<_, CompileError>>()?;
         let data = match int_type {
@@ -167,8 +191,7 @@ impl Lowering<'_> {
     }
 }
 
-fn quantise(node: &Node, x: f32, q: &Quantisation) -> Result<i32, CompileError> {
-    boundary::quantise(x, q).ok_or_else(|| {
-        node.unsupported("some quantised value maps to NaN", "keep the function defined on the whole input range")
-    })
+/// Centred result of QuantizeLinear; NaN becomes the least value, as in the runtime's vector instructions.
+pub(super) fn quantise(x: f32, q: &Quantisation) -> i32 {
+    boundary::quantise(x, q).unwrap_or_else(|| q.lo())
 }

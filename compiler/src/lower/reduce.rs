@@ -16,6 +16,7 @@ impl Lowering<'_> {
             State::Real(real) => real.clone(),
             _ => self.dequantised(node, 0)?,
         };
+        self.check_exact(node, &real)?;
         let shape = self.value_ref(real.value).shape.clone();
         let axes = self.reduced_axes(node, shape.len())?;
         let Some(axes) = axes else { return Ok(State::Real(real)) };

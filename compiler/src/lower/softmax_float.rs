@@ -22,6 +22,7 @@ impl Lowering<'_> {
             State::Real(real) => real.clone(),
             _ => self.dequantised(node, 0)?,
         };
+        self.check_exact(node, &real)?;
         Ok(State::Float(self.softmax_of(node, &real)?))
     }
 

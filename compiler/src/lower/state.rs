@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use vinfer_circuits::ops::RewireKind;
 use vinfer_circuits::program::{IntType, Quantisation, ValueId};
 
 use super::Lowering;
 use super::float::FloatTensor;
+use super::moves::Move;
 use super::pending::Pending;
 use crate::onnx::tensor::Tensor;
 
@@ -23,6 +23,8 @@ pub(super) enum State {
     Real(Real),
     /// A float tensor of the program.
     Float(FloatTensor),
+    /// An int32 tensor times a number, in single precision.
+    Scaled { value: ValueId, scale: f32 },
     /// A float graph input that is not quantised yet.
     Input(Input),
     /// An int64 graph input, which selects rows of tables.
@@ -50,6 +52,8 @@ pub(super) struct Real {
     pub effective: IntType,
     /// Whether a DequantizeLinear itself produces the tensor, so that ONNX Runtime can fuse its reader.
     pub direct: bool,
+    /// Whether the table equals the runtime's floats to the last bit, not only after quantisation to 8 bits.
+    pub exact: bool,
     /// `None`: plain dequantisation.
     pub table: Option<Rc<Vec<f32>>>,
 }
@@ -68,7 +72,7 @@ impl Real {
 
     /// The same integers under another function.
     pub(super) fn map(&self, f: impl Fn(f32) -> f32) -> Self {
-        Self { table: Some(Rc::new(self.table().iter().map(|&x| f(x)).collect())), ..self.clone() }
+        Self { table: Some(Rc::new(self.table().iter().map(|&x| f(x)).collect())), direct: false, ..self.clone() }
     }
 }
 
@@ -79,13 +83,13 @@ pub(super) struct Input {
     pub port: usize,
     /// Shape of the input itself.
     pub declared: Vec<u32>,
-    /// Movements so far, each with its output shape.
-    pub moves: Vec<(RewireKind, Vec<u32>)>,
+    /// Movements so far.
+    pub moves: Vec<Move>,
 }
 
 impl Input {
     pub(super) fn shape(&self) -> &[u32] {
-        self.moves.last().map_or(&self.declared, |(_, shape)| shape)
+        self.moves.last().map_or(&self.declared, |step| &step.shape)
     }
 }
 
@@ -132,6 +136,7 @@ impl Lowering<'_> {
             State::Integer(i) => self.values[i.value as usize].shape.clone(),
             State::Real(r) => self.values[r.value as usize].shape.clone(),
             State::Float(f) => f.shape.clone(),
+            State::Scaled { value, .. } => self.values[*value as usize].shape.clone(),
             State::Input(i) | State::Indices(i) => i.shape().to_vec(),
             State::Pending(p) => p.shape().to_vec(),
             State::Unknown => return None,

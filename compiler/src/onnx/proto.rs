@@ -150,6 +150,11 @@ pub(crate) mod data_type {
     pub(crate) const INT8: i32 = 3;
     pub(crate) const INT32: i32 = 6;
     pub(crate) const INT64: i32 = 7;
+    pub(crate) const UINT16: i32 = 4;
+    pub(crate) const INT16: i32 = 5;
+    pub(crate) const BOOL: i32 = 9;
+    pub(crate) const UINT4: i32 = 21;
+    pub(crate) const INT4: i32 = 22;
 
     /// Name of a data type for messages.
     pub(crate) fn name(number: i32) -> &'static str {
@@ -157,20 +162,20 @@ pub(crate) mod data_type {
             FLOAT => "float",
             UINT8 => "uint8",
             INT8 => "int8",
-            4 => "uint16",
-            5 => "int16",
+            UINT16 => "uint16",
+            INT16 => "int16",
             INT32 => "int32",
             INT64 => "int64",
             8 => "string",
-            9 => "bool",
+            BOOL => "bool",
             10 => "float16",
             11 => "double",
             12 => "uint32",
             13 => "uint64",
             16 => "bfloat16",
             17..=20 => "float8",
-            21 => "uint4",
-            22 => "int4",
+            UINT4 => "uint4",
+            INT4 => "int4",
             23 => "float4",
             _ => "unknown",
         }

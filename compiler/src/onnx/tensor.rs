@@ -15,6 +15,8 @@ pub(crate) enum Data {
     I8(Vec<i8>),
     I32(Vec<i32>),
     I64(Vec<i64>),
+    /// Integers of another type of at most 16 bits, with the type's number.
+    Small(i32, Vec<i32>),
     /// A data type that no supported operator reads; the number is kept for messages.
     Other(i32),
 }
@@ -40,6 +42,7 @@ impl Tensor {
             Data::I8(_) => data_type::INT8,
             Data::I32(_) => data_type::INT32,
             Data::I64(_) => data_type::INT64,
+            Data::Small(number, _) => *number,
             Data::Other(number) => *number,
         }
     }
@@ -59,6 +62,7 @@ impl Tensor {
             Data::I8(v) => v.iter().map(|&x| i64::from(x)).collect(),
             Data::I32(v) => v.iter().map(|&x| i64::from(x)).collect(),
             Data::I64(v) => v.clone(),
+            Data::Small(_, v) => v.iter().map(|&x| i64::from(x)).collect(),
             Data::F32(_) | Data::Other(_) => return None,
         })
     }
@@ -81,9 +85,12 @@ impl Tensor {
             data_type::FLOAT | data_type::INT32 => 4,
             data_type::UINT8 | data_type::INT8 => 1,
             data_type::INT64 => 8,
+            data_type::UINT16 | data_type::INT16 => 2,
+            data_type::BOOL => 1,
+            data_type::UINT4 | data_type::INT4 => 0,
             other => return Ok(Self { dims, data: Data::Other(other) }),
         };
-        let bytes = count * width;
+        let bytes = if width == 0 { count.div_ceil(2) } else { count * width };
         let fetched;
         let raw = if proto.data_location == Some(1) {
             fetched = external.read(&proto.external_data, name, bytes)?;
@@ -96,7 +103,7 @@ impl Tensor {
                 if raw.len() != bytes {
                     return Err(bad("the data length does not match the shape"));
                 }
-                from_raw(kind, raw)
+                from_raw(kind, raw, count)
             }
             None => from_typed(kind, proto, count).ok_or_else(|| bad("the data length does not match the shape"))?,
         };
@@ -104,8 +111,13 @@ impl Tensor {
     }
 }
 
-fn from_raw(kind: i32, raw: &[u8]) -> Data {
+fn from_raw(kind: i32, raw: &[u8], count: usize) -> Data {
+    let small = |v: Vec<i32>| Data::Small(kind, v);
     match kind {
+        data_type::UINT16 => small(chunks(raw, |b| i32::from(u16::from_le_bytes(b)))),
+        data_type::INT16 => small(chunks(raw, |b| i32::from(i16::from_le_bytes(b)))),
+        data_type::BOOL => small(raw.iter().map(|&b| i32::from(b != 0)).collect()),
+        data_type::UINT4 | data_type::INT4 => small(nibbles(kind, raw.iter().copied(), count)),
         data_type::FLOAT => Data::F32(chunks(raw, f32::from_le_bytes)),
         data_type::INT32 => Data::I32(chunks(raw, i32::from_le_bytes)),
         data_type::INT64 => Data::I64(chunks(raw, i64::from_le_bytes)),
@@ -114,8 +126,19 @@ fn from_raw(kind: i32, raw: &[u8]) -> Data {
     }
 }
 
+/// Elements of four bits, the lower half of each byte first.
+fn nibbles(kind: i32, bytes: impl Iterator<Item = u8>, count: usize) -> Vec<i32> {
+    let sign = |v: u8| if kind == data_type::INT4 && v > 7 { i32::from(v) - 16 } else { i32::from(v) };
+    bytes.flat_map(|b| [sign(b & 15), sign(b >> 4)]).take(count).collect()
+}
+
 fn chunks<const N: usize, T>(raw: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
     raw.as_chunks::<N>().0.iter().map(|&c| from(c)).collect()
+}
+
+fn small(kind: i32, proto: &TensorProto, fits: impl Fn(i32) -> bool) -> Option<Data> {
+    let v = proto.int32_data.clone();
+    v.iter().all(|&v| fits(v)).then_some(Data::Small(kind, v))
 }
 
 fn from_typed(kind: i32, proto: &TensorProto, count: usize) -> Option<Data> {
@@ -123,6 +146,16 @@ fn from_typed(kind: i32, proto: &TensorProto, count: usize) -> Option<Data> {
         data_type::FLOAT => Data::F32(proto.float_data.clone()),
         data_type::INT64 => Data::I64(proto.int64_data.clone()),
         data_type::INT32 => Data::I32(proto.int32_data.clone()),
+        data_type::UINT16 => small(kind, proto, |v| u16::try_from(v).is_ok())?,
+        data_type::INT16 => small(kind, proto, |v| i16::try_from(v).is_ok())?,
+        data_type::BOOL => small(kind, proto, |v| (0..=1).contains(&v))?,
+        data_type::UINT4 | data_type::INT4 => {
+            let bytes = proto.int32_data.iter().map(|&v| u8::try_from(v).ok()).collect::<Option<Vec<u8>>>()?;
+            if bytes.len() != count.div_ceil(2) {
+                return None;
+            }
+            Data::Small(kind, nibbles(kind, bytes.into_iter(), count))
+        }
         data_type::UINT8 => Data::U8(proto.int32_data.iter().map(|&v| u8::try_from(v).ok()).collect::<Option<_>>()?),
         _ => Data::I8(proto.int32_data.iter().map(|&v| i8::try_from(v).ok()).collect::<Option<_>>()?),
     };
@@ -132,6 +165,7 @@ fn from_typed(kind: i32, proto: &TensorProto, count: usize) -> Option<Data> {
         Data::I8(v) => v.len(),
         Data::I32(v) => v.len(),
         Data::I64(v) => v.len(),
+        Data::Small(_, v) => v.len(),
         Data::Other(_) => count,
     };
     (len == count).then_some(data)

@@ -10,7 +10,7 @@ use crate::graph::{Graph, Node};
 fn passes(graph: &Graph, node: &Node) -> bool {
     match node.op.as_str() {
         "MaxPool" => graph.opset >= 12,
-        "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" => true,
+        "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Slice" => true,
         _ => false,
     }
 }
