@@ -93,6 +93,16 @@ impl Quantisation {
         f32::from_bits(self.scale_bits)
     }
 
+    /// Whether the zero point is in the range of the type and every centred value is an `i32`, so that centring maps no
+    /// two raw integers to one.
+    pub const fn is_exact(&self) -> bool {
+        let (min, max) = (self.int_type.min(), self.int_type.max());
+        min <= self.zero_point
+            && self.zero_point <= max
+            && min.checked_sub(self.zero_point).is_some()
+            && max.checked_sub(self.zero_point).is_some()
+    }
+
     /// Smallest centred value, `min(int_type) - zero_point`.
     pub const fn lo(&self) -> i32 {
         self.int_type.min().saturating_sub(self.zero_point)

@@ -170,6 +170,9 @@ impl Statement {
 /// Appends the raw little-endian bytes of a centred value; `None` outside the type.
 pub fn push_raw(centred: i32, port: &PublicPort, raw: &mut Vec<u8>) -> Option<()> {
     let q = &port.quantisation;
+    if q.int_type == IntType::F32 && !plain_float(centred.cast_unsigned()) {
+        return None;
+    }
     let value = if q.int_type == IntType::F32 { centred } else { centred.checked_add(q.zero_point)? };
     if !(q.int_type.min()..=q.int_type.max()).contains(&value) {
         return None;

@@ -393,7 +393,7 @@ pub struct PublicPort {
 impl PublicPort {
     /// Number of elements.
     pub fn len(&self) -> u64 {
-        self.shape.iter().map(|&d| u64::from(d)).product()
+        self.shape.iter().fold(1, |n, &d| n.saturating_mul(u64::from(d)))
     }
 
     /// Raw bytes in a statement.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::constants::{coefficient, expr};
 use super::views::{Signal, View};
-use super::{LowerError, Lowering, Step, same_maps};
+use super::{LowerError, Lowering, Step, same_maps, signed_bits};
 use crate::ops::{MaxPool, Window};
 use crate::system::{AxisMap, ColumnId, Home, Source};
 
@@ -36,13 +36,13 @@ impl Lowering<'_> {
             self.views[op.output as usize] = Some(view);
             return Ok(());
         }
-        let low = i64::from(input.quantisation.lo());
+        let range = (i64::from(input.quantisation.lo()), i64::from(input.quantisation.hi()));
         for (step, window) in op.windows.iter().enumerate() {
             let last = step + 1 == op.windows.len();
             let axis = window.axis as usize;
             let mut atoms: Vec<Vec<u32>> = (0..rank).map(|a| self.axis_sizes(&view, a)).collect();
             atoms[axis] = vec![output.shape[axis]];
-            view = self.max_along(&view, &atoms, window, low, last.then_some((op.output, &out_atoms)));
+            view = self.max_along(&view, &atoms, window, range, last.then_some((op.output, &out_atoms)));
         }
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Lowering<'_> {
         view: &View,
         atoms: &[Vec<u32>],
         window: &Window,
-        low: i64,
+        (low, high): (i64, i64),
         last: Option<(u32, &Vec<Vec<u32>>)>,
     ) -> View {
         let dims: Vec<u32> = atoms.iter().flatten().copied().collect();
@@ -105,7 +105,9 @@ impl Lowering<'_> {
                 difference.terms.push((coefficient(low), 4));
             }
             let instance = self.new_instance(dims.clone(), sources);
-            let table = self.clamp_table(9, 0, 0, 255);
+            // Holds every difference of two elements.
+            let span = high - low;
+            let table = self.clamp_table(signed_bits(-span, span), 0, 0, span as i32);
             self.push_lookup(instance, table, vec![difference, rise]);
             let is_value = last.is_some() && done;
             let column = (!is_value).then_some(result);

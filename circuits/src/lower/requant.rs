@@ -421,16 +421,18 @@ impl Lowering<'_> {
         channels.sort_unstable();
         let limb = self.widths.limb;
         let width = 1i64 << limb;
-        let steps: Vec<Vec<(i64, i64)>> = channels
-            .iter()
-            .map(|&ch| intervals(&acc.requant[ch as usize], acc.reachable[ch as usize], acc.range))
-            .collect();
         let chunks = |w: &[(i64, i64)]| (w[1].1 - w[0].1 + width - 1) / width;
-        let count = 1 + steps.iter().flat_map(|s| s.windows(2).map(chunks)).sum::<i64>();
-        if count > MAX_TABLE_ROWS {
-            // Too many for any proof; other widths, or none, will do.
-            self.infeasible = true;
-            return;
+        let mut steps: Vec<Vec<(i64, i64)>> = Vec::with_capacity(channels.len());
+        let mut count = 1;
+        for &ch in &channels {
+            let own = intervals(&acc.requant[ch as usize], acc.reachable[ch as usize], acc.range);
+            count += own.windows(2).map(chunks).sum::<i64>();
+            if count > MAX_TABLE_ROWS {
+                // Too many for any proof; other widths, or none, will do.
+                self.infeasible = true;
+                return;
+            }
+            steps.push(own);
         }
         // Row 0 is the all-zero tuple of pads; at a real position it would need acc >= 0 and acc <= -1.
         let mut rows: Vec<Vec<i64>> = vec![vec![0]; 4];
@@ -496,7 +498,8 @@ impl Lowering<'_> {
     }
 }
 
-/// The step function on `min..=max` as `(result, first accumulator)`, ascending, closed by `(_, max + 1)`.
+/// The step function on `min..=max` as `(result, first accumulator)`, ascending, closed by `(_, max + 1)`. A function of
+/// more levels than any table holds is cut short, with more than `MAX_TABLE_ROWS` levels left.
 pub(super) fn intervals(requant: &Requant, (min, max): (i64, i64), range: (i32, i32)) -> Vec<(i64, i64)> {
     let apply = |acc: i64| i64::from(requant.apply(acc, range.0, range.1));
     let mut out = vec![(apply(min), min)];
@@ -518,7 +521,7 @@ pub(super) fn intervals(requant: &Requant, (min, max): (i64, i64), range: (i32, 
                 let middle = same + (other - same) / 2;
                 if apply(middle) == y { same = middle } else { other = middle }
             }
-            if other > max {
+            if other > max || out.len() as i64 > MAX_TABLE_ROWS {
                 break;
             }
             at = other;

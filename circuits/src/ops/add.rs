@@ -60,7 +60,11 @@ impl Add {
                 let v = i64::from(a) * multiplier_a + i64::from(b) * multiplier_b + offset;
                 floor_div_pow2(v, *shift).clamp(i64::from(out.0), i64::from(out.1)) as i32
             }
-            AddForm::Exact { multiplier_a, multiplier_b, offset } => a * multiplier_a + b * multiplier_b + offset,
+            AddForm::Exact { multiplier_a, multiplier_b, offset } => {
+                let [a, b, m, n] = [a, b, *multiplier_a, *multiplier_b].map(i64::from);
+                // The result is in range, its summands need not be.
+                (a * m + b * n + i64::from(*offset)) as i32
+            }
             AddForm::Table { table } => {
                 let width = (b_range.1 - b_range.0 + 1) as usize;
                 table[(a - a_lo) as usize * width + (b - b_range.0) as usize]

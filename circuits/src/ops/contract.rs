@@ -158,8 +158,8 @@ impl Contract {
                 for &w in weights {
                     let (a, b) = (i64::from(w) * lo, i64::from(w) * hi);
                     // A tap may also fall into the padding and contribute zero; lo <= 0 <= hi covers it.
-                    min += a.min(b);
-                    max += a.max(b);
+                    min = min.saturating_add(a.min(b));
+                    max = max.saturating_add(a.max(b));
                 }
                 (min, max)
             })

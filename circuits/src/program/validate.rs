@@ -67,7 +67,7 @@ impl Program {
             let q = &value.quantisation;
             let ok = value.shape.len() <= 8
                 && count.is_some_and(|n| (1..=MAX_ELEMENTS).contains(&n))
-                && (q.int_type.min()..=q.int_type.max()).contains(&q.zero_point)
+                && q.is_exact()
                 && (q.int_type != IntType::F32 || q.zero_point == 0)
                 && q.scale().is_finite()
                 && q.scale() > 0.0;
@@ -150,7 +150,7 @@ impl Program {
                 let per_row =
                     u64::from(in_channels / c.groups) * c.windows.iter().map(|w| u64::from(w.kernel)).product::<u64>();
                 if out.shape[channel] != c.out_channels
-                    || c.weights.len() as u64 != per_row * u64::from(c.out_channels)
+                    || Some(c.weights.len() as u64) != per_row.checked_mul(u64::from(c.out_channels))
                     || c.bias.len() != c.out_channels as usize
                     || c.requant.len() != c.out_channels as usize
                     || c.weights.iter().any(|w| !(-255..=255).contains(w))
@@ -247,9 +247,12 @@ impl Program {
             }
             Op::MaxPool(m) => {
                 let input = self.value(m.input)?;
-                if input.quantisation.lo() != out.quantisation.lo() || input.quantisation.hi() != out.quantisation.hi()
-                {
+                let (lo, hi) = (input.quantisation.lo(), input.quantisation.hi());
+                if lo != out.quantisation.lo() || hi != out.quantisation.hi() {
                     return Err(bad("max pool: quantisation differs"));
+                }
+                if i64::from(hi) - i64::from(lo) >= 1 << 16 {
+                    return Err(bad("max pool: more than 16 bits"));
                 }
                 check_windows(&m.windows, &input.shape, &out.shape, None).map_err(bad)?;
                 if m.windows.is_empty() {
@@ -351,7 +354,7 @@ fn check_requant(requant: &Requant, min: i64, max: i64, out: &super::Value) -> R
             let levels = i64::from(out.quantisation.hi()) - i64::from(out.quantisation.lo());
             if thresholds.len() as i64 != levels
                 || thresholds.windows(2).any(|p| p[0] > p[1])
-                || thresholds.iter().any(|&t| t < min || t > max + 1)
+                || thresholds.iter().any(|&t| t < min || t > max.saturating_add(1))
             {
                 return Err("TABLE thresholds out of range");
             }

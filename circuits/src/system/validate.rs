@@ -376,8 +376,7 @@ impl System {
             ensure(self.column_dims(part, Some(Home::Public))? == dims, "parts of a float differ in shape")?;
         }
         let q = &port.quantisation;
-        let zero_ok = (q.int_type.min()..=q.int_type.max()).contains(&q.zero_point);
-        ensure(zero_ok && q.scale().is_finite() && q.scale() > 0.0, "port quantisation")
+        ensure(q.is_exact() && q.scale().is_finite() && q.scale() > 0.0, "port quantisation")
     }
 
     /// Every public column is bound to the statement by a port.

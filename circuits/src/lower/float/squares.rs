@@ -37,8 +37,8 @@ impl Lowering<'_> {
         let remainder = Linear::of(&[(1, w), (-1, whole)]);
         let least = remainder.clone().and(1, &Linear::of(&[(-1, lost)]));
         let most = Linear::of(&[(1, span), (-1, lost)]).and(-1, &remainder);
-        // Both are below q <= 2^49.
-        let remainder = [least, most].map(|v| self.non_negative(instance, &v, 49));
+        // Both are below q <= 2^48.
+        let remainder = [least, most].map(|v| self.non_negative(instance, &v, 48));
         // 0 <= H <= 2^48 / q, so that H q does not wrap.
         let inside = [Linear::of(&[(1, quotient)]), Linear::of(&[(1, limit), (-1, quotient)])];
         let inside = inside.map(|v| self.non_negative(instance, &v, 24));

@@ -13,8 +13,8 @@ pub(super) fn is_float(value: &Value) -> bool {
     value.quantisation.int_type == IntType::F32
 }
 
-fn len_of(shape: &[u32]) -> u64 {
-    shape.iter().map(|&d| u64::from(d)).product()
+pub(super) fn len_of(shape: &[u32]) -> u64 {
+    shape.iter().fold(1, |n, &d| n.saturating_mul(u64::from(d)))
 }
 
 /// Whether `shape` broadcasts to `output`.

@@ -1,7 +1,7 @@
 //! Rules of float operations.
 
 use super::Rule;
-use super::activations::{broadcasts, distinct_axes, held_float, is_float};
+use super::activations::{broadcasts, distinct_axes, held_float, is_float, len_of};
 use crate::ops::{Float, FloatKind, Operand};
 use crate::program::{Program, Value, ValueId};
 
@@ -62,8 +62,7 @@ impl Program {
                 ensure(is_float(v) && broadcasts(&v.shape, &out.shape), "float: operand")
             }
             Operand::Constant { shape, data, .. } => {
-                let count: u64 = shape.iter().map(|&d| u64::from(d)).product();
-                let ok = count == data.len() as u64 && data.iter().all(|&v| held_float(v.cast_unsigned()));
+                let ok = len_of(shape) == data.len() as u64 && data.iter().all(|&v| held_float(v.cast_unsigned()));
                 ensure(ok && broadcasts(shape, &out.shape), "float: constant operand")
             }
         };
