@@ -17,6 +17,9 @@ use crate::tensor::Tensor;
 /// Largest exponent of a factor.
 const MAX_EXPONENT: f32 = 8.0;
 
+/// Sums are left alone if no factor would be as large.
+const WORTHWHILE: f32 = 2.0;
+
 /// How far scales are migrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Migration {
@@ -136,7 +139,7 @@ fn factors(component: &Component, seen: &Observations, width: usize, migration: 
     }
     let factors: Vec<f32> =
         sizes.iter().map(|s| ((s / base).log2().ceil() - less).clamp(0.0, MAX_EXPONENT).exp2()).collect();
-    factors.iter().any(|f| *f > 1.0).then_some(factors)
+    factors.iter().any(|f| *f >= WORTHWHILE).then_some(factors)
 }
 
 /// Whether everything that reads a normalisation can take factors into its weights.

@@ -63,7 +63,7 @@ impl Tensor {
     }
 
     /// The elements, if they are 64-bit integers.
-    pub(crate) fn as_integers(&self) -> Option<&[i64]> {
+    pub fn as_integers(&self) -> Option<&[i64]> {
         match &self.data {
             Data::I64(values) => Some(values),
             _ => None,

@@ -10,6 +10,9 @@ use crate::histogram::Method;
 use crate::roles::{Role, is_rounded, role};
 use crate::tensor::check_finite;
 
+/// Distance of neighbouring scales of 16 significant bits, in units in the last place.
+pub(super) const SHORT_STEP: u32 = 1 << 8;
+
 /// Chooses the quantisation of every activation, constants among the operands included.
 pub(super) fn choose(
     graph: &Graph,
@@ -19,6 +22,7 @@ pub(super) fn choose(
     keep: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Activation>, QuantiseError> {
     let mut chosen = BTreeMap::new();
+    let exact = read_by_means(graph, roots);
     for name in keep {
         check_sixteen(graph, roots, name)?;
     }
@@ -54,7 +58,23 @@ pub(super) fn choose(
         };
         chosen.insert(output.to_owned(), activation);
     }
+    for (_, activation) in chosen.iter_mut().filter(|(name, _)| exact.contains(name.as_str())) {
+        activation.scale = short(activation.scale);
+    }
     Ok(chosen)
+}
+
+/// Tensors that normalisations and means read, which add them up in floating point.
+fn read_by_means<'a>(graph: &'a Graph, roots: &'a HashMap<String, String>) -> BTreeSet<&'a str> {
+    let means = |op: &str| matches!(op, "LayerNormalization" | "ReduceMean" | "ChannelScale");
+    let inputs = graph.nodes.iter().filter(|n| means(&n.op)).filter_map(|n| n.input(0));
+    inputs.map(|name| roots.get(name).map_or(name, String::as_str)).collect()
+}
+
+/// A scale of 16 significant bits: its products with 8-bit levels are exact in single precision, so that sums of
+/// dequantised values are multiples of the scale.
+fn short(scale: f32) -> f32 {
+    f32::from_bits(scale.to_bits().saturating_add(0x80) & !(SHORT_STEP - 1))
 }
 
 /// The quantisation that covers a range; zero is a level.

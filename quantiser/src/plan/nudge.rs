@@ -9,6 +9,7 @@ use vinfer_circuits::ops::{AddForm, Requant};
 use vinfer_circuits::program::IntType;
 use vinfer_compiler::solver::{add_is_swapped, solve_add, solve_requant};
 
+use super::activations::SHORT_STEP;
 use super::weights::{channels, indices, round_bias};
 use super::{Activation, Forms, Plan};
 use crate::graph::Graph;
@@ -21,10 +22,12 @@ const WEIGHT_TRIES: i32 = 48;
 /// Scales tried per activation.
 const ACTIVATION_TRIES: i32 = 8;
 
-/// The scale `step` units in the last place away, alternating around the given one.
+/// The scale `step` units in the last place away, alternating around the given one; a scale of 16 significant bits
+/// stays one.
 fn neighbour(scale: f32, step: i32) -> f32 {
     let distance = (step + 1) / 2 * if step % 2 == 0 { 1 } else { -1 };
-    f32::from_bits(scale.to_bits().saturating_add_signed(distance))
+    let unit = if scale.to_bits() % SHORT_STEP == 0 { SHORT_STEP.cast_signed() } else { 1 };
+    f32::from_bits(scale.to_bits().saturating_add_signed(distance * unit))
 }
 
 /// How costly a form is.

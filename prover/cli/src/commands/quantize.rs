@@ -85,16 +85,20 @@ fn method_name(method: Method) -> String {
     }
 }
 
-/// The comparison on the compiled program, which computes what the runtime does, bit for bit; `None` where it takes
-/// other inputs than floats.
+/// The comparison on the compiled program, which computes what the runtime does, bit for bit; `None` where the program
+/// does not take the samples.
 fn exact_accuracy(program: &Program, quantised: &Quantised) -> Option<Accuracy> {
     let ports = PortSpec::outputs(program);
     let run = |sample: &Vec<Tensor>| -> Option<Vec<Vec<f32>>> {
         let inputs = program.inputs.iter().map(|port| {
             let position = quantised.inputs.iter().position(|name| *name == port.name)?;
             let quantisation = &program.values.get(port.value as usize)?.quantisation;
-            let values = sample.get(position)?.as_floats()?;
-            values.iter().map(|&x| boundary::quantise(x, quantisation)).collect::<Option<Vec<i32>>>()
+            let tensor = sample.get(position)?;
+            if let Some(values) = tensor.as_floats() {
+                return values.iter().map(|&x| boundary::quantise(x, quantisation)).collect::<Option<Vec<i32>>>();
+            }
+            let centred = |v: &i64| i32::try_from(*v).ok()?.checked_sub(quantisation.zero_point);
+            tensor.as_integers()?.iter().map(centred).collect()
         });
         let trace = execute(program, &inputs.collect::<Option<Vec<_>>>()?).ok()?;
         let outputs = program.outputs.iter().zip(&ports).map(|(port, spec)| {
