@@ -11,7 +11,7 @@ use vinfer_circuits::program::{IntType, Op, Port, PortType, Program};
 const UNSET: Requant = Requant::Exact;
 
 impl Builder {
-    fn matmul(&mut self, a: u32, b: u32, out: &[u32], form: Form) -> u32 {
+    pub(crate) fn matmul(&mut self, a: u32, b: u32, out: &[u32], form: Form) -> u32 {
         let output = self.hidden(out);
         let mut op = MatMul { a, b, output, requant: UNSET };
         let range = op.reachable(&self.program.values[a as usize], &self.program.values[b as usize]);
@@ -20,7 +20,7 @@ impl Builder {
         output
     }
 
-    fn multiply(&mut self, a: u32, b: Operand, form: Form) -> u32 {
+    pub(crate) fn multiply(&mut self, a: u32, b: Operand, form: Form) -> u32 {
         let output = self.hidden(&self.program.values[a as usize].shape.clone());
         let b_range = match &b {
             Operand::Value(b) => {
@@ -36,18 +36,18 @@ impl Builder {
         output
     }
 
-    fn like(&mut self, value: u32, shape: &[u32]) -> u32 {
+    pub(crate) fn like(&mut self, value: u32, shape: &[u32]) -> u32 {
         let q = self.program.values[value as usize].quantisation;
         self.value(shape, q.zero_point, q.int_type)
     }
 
-    fn arrange(&mut self, like: u32, out: &[u32], parts: Vec<Part>) -> u32 {
+    pub(crate) fn arrange(&mut self, like: u32, out: &[u32], parts: Vec<Part>) -> u32 {
         let output = self.like(like, out);
         self.program.ops.push(Op::Arrange(Arrange { output, parts }));
         output
     }
 
-    fn extremum(&mut self, input: u32, axis: u8, least: bool, result: ExtremumResult) -> u32 {
+    pub(crate) fn extremum(&mut self, input: u32, axis: u8, least: bool, result: ExtremumResult) -> u32 {
         let mut shape = self.program.values[input as usize].shape.clone();
         let len = shape[axis as usize];
         shape[axis as usize] = 1;
@@ -67,7 +67,7 @@ impl Builder {
     }
 
     /// Dequantisation by a scale.
-    fn dequantised(&mut self, input: u32, scale: f32) -> u32 {
+    pub(crate) fn dequantised(&mut self, input: u32, scale: f32) -> u32 {
         let value = self.program.values[input as usize].clone();
         let (lo, hi) = (value.quantisation.lo(), value.quantisation.hi());
         let table = (lo..=hi).map(|c| to_bits(c as f32 * scale).cast_unsigned()).collect();
@@ -75,7 +75,7 @@ impl Builder {
     }
 
     /// Step function to 8 bits with steps of `scale`; `axis` with other steps per channel.
-    fn quantised(&mut self, input: u32, scale: f32, axis: Option<u8>) -> u32 {
+    pub(crate) fn quantised(&mut self, input: u32, scale: f32, axis: Option<u8>) -> u32 {
         let shape = self.program.values[input as usize].shape.clone();
         let output = self.hidden(&shape);
         let q = self.program.values[output as usize].quantisation;
@@ -87,16 +87,16 @@ impl Builder {
         output
     }
 
-    fn scalar(&self, rank: usize, x: f32) -> Operand {
+    pub(crate) fn scalar(&self, rank: usize, x: f32) -> Operand {
         Operand::Constant { shape: vec![1; rank], data: vec![to_bits(x)], lo: 0, hi: 0 }
     }
 }
 
-fn run(start: u32, step: i32) -> AxisIndices {
+pub(crate) fn run(start: u32, step: i32) -> AxisIndices {
     AxisIndices::Run { start, step }
 }
 
-fn part(at: &[u32], shape: &[u32], input: u32, indices: Vec<AxisIndices>) -> Part {
+pub(crate) fn part(at: &[u32], shape: &[u32], input: u32, indices: Vec<AxisIndices>) -> Part {
     Part { at: at.to_vec(), shape: shape.to_vec(), source: PartSource::Value { input, indices } }
 }
 
@@ -280,12 +280,12 @@ fn floats(seed: u64, out: &mut Vec<Named>) {
 }
 
 impl Builder {
-    fn float_part(&mut self, input: u32, shape: &[u32], indices: Vec<AxisIndices>) -> u32 {
+    pub(crate) fn float_part(&mut self, input: u32, shape: &[u32], indices: Vec<AxisIndices>) -> u32 {
         let at = vec![0; shape.len()];
         self.arrange(input, shape, vec![part(&at, shape, input, indices)])
     }
 
-    fn float_rewire(&mut self, input: u32, shape: &[u32]) -> u32 {
+    pub(crate) fn float_rewire(&mut self, input: u32, shape: &[u32]) -> u32 {
         self.rewire(input, shape, RewireKind::Reshape)
     }
 }

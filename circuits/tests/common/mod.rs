@@ -5,6 +5,7 @@ pub(crate) mod activations;
 pub(crate) mod float_bench;
 pub(crate) mod interpreter;
 pub(crate) mod programs;
+pub(crate) mod random;
 
 /// A small deterministic generator.
 #[derive(Debug, Clone)]

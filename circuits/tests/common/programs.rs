@@ -133,7 +133,7 @@ impl Builder {
         output
     }
 
-    fn sum(&mut self, input: u32, axes: &[u8], form: Form) -> u32 {
+    pub(crate) fn sum(&mut self, input: u32, axes: &[u8], form: Form) -> u32 {
         let mut shape = self.program.values[input as usize].shape.clone();
         axes.iter().for_each(|&a| shape[a as usize] = 1);
         let output = self.hidden(&shape);
@@ -145,7 +145,7 @@ impl Builder {
         output
     }
 
-    fn add(&mut self, a: u32, b: Operand, form: Form) -> u32 {
+    pub(crate) fn add(&mut self, a: u32, b: Operand, form: Form) -> u32 {
         let shape = self.program.values[a as usize].shape.clone();
         let output = self.hidden(&shape);
         let (a_q, q) =
@@ -173,7 +173,7 @@ impl Builder {
         output
     }
 
-    fn max_pool(&mut self, input: u32, out: &[u32], windows: Vec<Window>) -> u32 {
+    pub(crate) fn max_pool(&mut self, input: u32, out: &[u32], windows: Vec<Window>) -> u32 {
         let q = self.program.values[input as usize].quantisation;
         let output = self.value(out, q.zero_point, q.int_type);
         self.program.ops.push(Op::MaxPool(MaxPool { input, output, windows }));
@@ -188,7 +188,7 @@ impl Builder {
     }
 }
 
-const fn window(axis: u8, kernel: u32, stride: u32, dilation: u32, pad_begin: u32) -> Window {
+pub(crate) const fn window(axis: u8, kernel: u32, stride: u32, dilation: u32, pad_begin: u32) -> Window {
     Window { axis, kernel, stride, dilation, pad_begin }
 }
 
