@@ -19,6 +19,7 @@ use crate::system::{
 mod arrange;
 mod constants;
 mod contract;
+mod copy;
 mod elementwise;
 mod embed;
 mod extremum;
@@ -191,11 +192,12 @@ pub fn lower_with(program: &Program, widths: Widths) -> Result<Lowered, LowerErr
 }
 
 fn finish(program: &Program, widths: Widths, refinements: &mut Refinements) -> Result<Lowered, LowerError> {
-    let lowered = Lowering::run(program, widths, true, refinements)?.ok_or(LowerError::TooLarge(crate::system::SystemError {
-        part: "lowering",
-        index: 0,
-        rule: "no table widths fit",
-    }))?;
+    let lowered =
+        Lowering::run(program, widths, true, refinements)?.ok_or(LowerError::TooLarge(crate::system::SystemError {
+            part: "lowering",
+            index: 0,
+            rule: "no table widths fit",
+        }))?;
     lowered.system.validate().map_err(LowerError::TooLarge)?;
     Ok(lowered)
 }
@@ -388,17 +390,22 @@ impl<'p> Lowering<'p> {
     }
 }
 
-/// Which values are stored in a public column: roots of graph inputs and outputs.
+/// Which values are stored in a public column if they own one: graph inputs and outputs, and the values that outputs
+/// are views of.
 fn public_roots(program: &Program) -> Vec<bool> {
-    let mut root: Vec<ValueId> = (0..program.values.len() as u32).collect();
+    let mut source: Vec<Option<ValueId>> = vec![None; program.values.len()];
     for op in &program.ops {
         if let Op::Rewire(r) = op {
-            root[r.output as usize] = root[r.input as usize];
+            source[r.output as usize] = Some(r.input);
         }
     }
     let mut public = vec![false; program.values.len()];
     for port in program.inputs.iter().chain(&program.outputs) {
-        public[root[port.value as usize] as usize] = true;
+        let mut at = Some(port.value);
+        while let Some(value) = at {
+            public[value as usize] = true;
+            at = source[value as usize];
+        }
     }
     public
 }

@@ -6,46 +6,14 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 
-use common::{Arrays, Data};
+use common::conformance::{Case, SETS, directory, read_set};
 use vinfer_compiler::{CompileError, compile_bytes};
 
-const SETS: [&str; 5] = ["A_quant", "A_quant_ext", "B_struct", "C_int", "D_float_qdq"];
 const TOTAL: usize = 256;
-
-fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance")
-}
-
-/// A node test: a model with inputs and outputs.
-#[derive(Default)]
-struct Case {
-    model: Vec<u8>,
-    given: Arrays,
-    expected: Arrays,
-}
-
-/// All node tests of a set.
-fn read_set(set: &str) -> BTreeMap<String, Case> {
-    let mut cases: BTreeMap<String, Case> = BTreeMap::new();
-    for (member, array) in common::read_npz(&directory().join(format!("{set}.npz"))) {
-        let mut parts = member.splitn(3, '/');
-        let case = cases.entry(parts.next().unwrap_or_default().to_owned()).or_default();
-        match (parts.next(), parts.next(), &array.data) {
-            (Some("model"), None, Data::Integer(bytes)) => {
-                case.model = bytes.iter().map(|&b| u8::try_from(b).expect("a byte")).collect();
-            }
-            (Some("in"), Some(name), _) => drop(case.given.insert(name.to_owned(), array)),
-            (Some("out"), Some(name), _) => drop(case.expected.insert(name.to_owned(), array)),
-            _ => panic!("{set}: member {member}"),
-        }
-    }
-    cases
-}
 
 enum Outcome {
     Passed,

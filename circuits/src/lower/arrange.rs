@@ -15,26 +15,18 @@ use crate::system::{AxisMap, ColumnId, IndexList, Source};
 
 impl Lowering<'_> {
     pub(super) fn arrange(&mut self, op: &Arrange) -> Result<(), Signal> {
-        // Each box reads and writes by plain axes of the output; axes keep their whole size.
+        // Each box reads and writes by whole axes.
         let shape = self.program.values[op.output as usize].shape.clone();
-        let whole = (0..shape.len()).all(|axis| self.refinements.get(&(op.output, axis)).is_none_or(|a| a.len() == 1));
         let atoms: Vec<Vec<u32>> = (0..shape.len()).map(|axis| self.atoms(op.output, axis)).collect();
         let order: Vec<usize> = (0..shape.len()).collect();
         let column = self.own_column(op.output, &atoms, &order);
         for part in &op.parts {
-            self.part(op.output, column, &atoms, whole, part)?;
+            self.part(op.output, column, &atoms, part)?;
         }
         Ok(())
     }
 
-    fn part(
-        &mut self,
-        output: ValueId,
-        column: ColumnId,
-        atoms: &[Vec<u32>],
-        whole: bool,
-        part: &Part,
-    ) -> Result<(), Signal> {
+    fn part(&mut self, output: ValueId, column: ColumnId, atoms: &[Vec<u32>], part: &Part) -> Result<(), Signal> {
         // Domain: the axes of the box (at least one).
         let mut dims = part.shape.clone();
         if dims.is_empty() {
@@ -60,12 +52,14 @@ impl Lowering<'_> {
         if rank == 0 {
             y_maps = same_maps(self.column_dims(column).len());
         }
-        let _ = whole;
         let y_columns = self.value_columns(output, column);
         let x_sources: Vec<Source> = match &part.source {
             PartSource::Value { input, indices } => {
+                // An axis scattered over the column cannot be indexed as a whole.
                 let view = self.view(*input)?.clone();
-                let maps = self.box_maps(*input, &view, part, indices)?;
+                let scattered = |axis: usize| view.axes[axis].windows(2).any(|w| w[1] != w[0] + 1);
+                let view = self.whole_axes(*input, scattered)?;
+                let maps = self.box_maps(&view, part, indices);
                 let columns = self.value_columns(*input, view.column);
                 columns.into_iter().map(|column| Source::Column { column, maps: maps.clone() }).collect()
             }
@@ -99,24 +93,13 @@ impl Lowering<'_> {
     }
 
     /// How a box reads its input.
-    fn box_maps(
-        &self,
-        input: ValueId,
-        view: &View,
-        part: &Part,
-        indices: &[AxisIndices],
-    ) -> Result<Vec<AxisMap>, Signal> {
+    fn box_maps(&self, view: &View, part: &Part, indices: &[AxisIndices]) -> Vec<AxisMap> {
         let dims = self.column_dims(view.column);
         let mut maps: Vec<Option<AxisMap>> = vec![Some(AxisMap::Sum); dims.len()];
         for (axis, own) in view.axes.iter().enumerate() {
             let size: u32 = own.iter().map(|&a| dims[a as usize]).product();
             let Some((&first, rest)) = own.split_first() else { continue };
             let domain = axis as u8;
-            let consecutive = own.windows(2).all(|w| w[1] == w[0] + 1);
-            if !consecutive {
-                // The axis is scattered over the column: only its elements in order, atom by atom, are not expressible.
-                return Err(Signal::Fail(self.reshape_error(input)));
-            }
             let map = match &indices[axis] {
                 AxisIndices::Run { start: 0, step: 1 } if rest.is_empty() && part.shape[axis] == size => {
                     AxisMap::Same { axis: domain }
@@ -138,7 +121,7 @@ impl Lowering<'_> {
                 maps[covered as usize] = None;
             }
         }
-        Ok(maps.into_iter().flatten().collect())
+        maps.into_iter().flatten().collect()
     }
 
     /// Columns of a value: one for integers, three for floats.

@@ -12,10 +12,14 @@ use crate::system::{ContractMap, Contraction, Home, domain_len};
 
 impl Lowering<'_> {
     pub(super) fn contract(&mut self, op_index: usize, op: &Contract) -> Result<(), Signal> {
-        let view = self.view(op.input)?.clone();
         let input = &self.program.values[op.input as usize];
         let output = &self.program.values[op.output as usize];
         let channel = op.channel_axis as usize;
+        let windowed = |axis: usize| {
+            let window = op.windows.iter().find(|w| w.axis as usize == axis);
+            window.is_some_and(|w| !is_trivial(w, input.shape[axis], output.shape[axis]))
+        };
+        let view = self.whole_axes(op.input, |axis| windowed(axis) || (op.groups > 1 && axis == channel))?;
         let mut maps: Vec<Option<ContractMap>> = vec![None; self.column_dims(view.column).len()];
         let mut summed = Vec::new();
 
@@ -89,6 +93,10 @@ impl Lowering<'_> {
         let axis_order: Vec<usize> =
             core::iter::once(channel).chain((0..output.shape.len()).filter(|&a| a != channel)).collect();
         let column = self.own_column(op.output, &atoms, &axis_order);
+        let own = self.view(op.output)?.clone();
+        for axis in (0..output.shape.len()).filter(|&axis| windowed(axis)) {
+            own.axes[axis].iter().for_each(|&a| self.keep_whole(column, a));
+        }
 
         // Put the rows or the first summed axis outermost, whichever pads less.
         let own_summed = if rows_per_group > 0 { summed[1..].to_vec() } else { summed.clone() };

@@ -12,19 +12,16 @@ use alloc::vec::Vec;
 use super::constants::{coefficient, expr, single};
 use super::elementwise::domain_axes;
 use super::views::Signal;
-use super::{LowerError, Lowering, Step, same_maps};
+use super::{Lowering, Step, same_maps};
 use crate::ops::{Extremum, ExtremumResult};
 use crate::system::{AxisMap, Expr, Home, Source};
 
 impl Lowering<'_> {
     pub(super) fn extremum(&mut self, op_index: usize, op: &Extremum) -> Result<(), Signal> {
-        let view = self.view(op.input)?.clone();
+        let axis = op.axis as usize;
+        let view = self.whole_axes(op.input, |a| a == axis)?;
         let input = &self.program.values[op.input as usize];
         let rank = input.shape.len();
-        let axis = op.axis as usize;
-        if view.axes[axis].len() != 1 {
-            return Err(Signal::Fail(LowerError::WindowedAxis { tensor: input.name.clone() }));
-        }
         let span = i64::from(input.quantisation.hi()) - i64::from(input.quantisation.lo());
         let mut out_atoms = Vec::with_capacity(rank);
         let mut atoms = Vec::with_capacity(rank);

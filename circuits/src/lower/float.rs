@@ -339,8 +339,14 @@ impl Lowering<'_> {
 
     /// The frame of a running fold: operand 0 is the result one step before along the axis, operand 1 the input.
     fn running_frame(&mut self, output: ValueId, input: ValueId, axis: u8) -> Result<Frame, Signal> {
-        let mut frame = self.frame(output, &[&Operand::Value(input)])?;
+        // The axis in one piece, for this operation.
+        let whole = self.whole_axes(input, |a| a == axis as usize)?;
+        let own = self.views[input as usize].replace(whole);
+        let frame = self.frame(output, &[&Operand::Value(input)]);
+        self.views[input as usize] = own;
+        let mut frame = frame?;
         let view = self.view(output)?.clone();
+        view.axes[axis as usize].iter().for_each(|&a| self.keep_whole(view.column, a));
         let [column_axis] = view.axes[axis as usize].as_slice() else {
             let tensor = self.program.values[output as usize].name.clone();
             return Err(Signal::Fail(LowerError::WindowedAxis { tensor }));

@@ -16,9 +16,9 @@ impl Lowering<'_> {
     pub(super) fn max_pool(&mut self, op: &MaxPool) -> Result<(), Signal> {
         let input = &self.program.values[op.input as usize];
         let output = &self.program.values[op.output as usize];
-        let mut view = self.view(op.input)?.clone();
         let rank = output.shape.len();
         let windowed = |axis: usize| op.windows.iter().any(|w| w.axis as usize == axis);
+        let mut view = self.whole_axes(op.input, windowed)?;
         let mut out_atoms = Vec::with_capacity(rank);
         for axis in 0..rank {
             if windowed(axis) {
@@ -92,7 +92,15 @@ impl Lowering<'_> {
             let result = match last {
                 Some((value, out_atoms)) if done => {
                     let order: Vec<usize> = (0..out_atoms.len()).collect();
-                    self.own_column(value, out_atoms, &order)
+                    let column = self.own_column(value, out_atoms, &order);
+                    let windowed = self.program.ops.iter().find_map(|op| match op {
+                        crate::program::Op::MaxPool(m) if m.output == value => Some(&m.windows),
+                        _ => None,
+                    });
+                    for w in windowed.into_iter().flatten() {
+                        axes[w.axis as usize].iter().for_each(|&a| self.keep_whole(column, a));
+                    }
+                    column
                 }
                 _ => self.new_column(Home::Witness, dims.clone()),
             };

@@ -161,7 +161,11 @@ impl Lowering<'_> {
             RewireKind::Transpose { permutation } => {
                 permutation.iter().map(|&from| view.axes[from as usize].clone()).collect()
             }
-            RewireKind::Reshape => self.regroup(&view, op.output)?,
+            RewireKind::Reshape => match self.regroup(&view, op.output) {
+                // No split of axes expresses it: the elements are copied to a column of their own.
+                Err(Signal::Fail(_)) => return self.copy_reshaped(op.input, op.output),
+                axes => axes?,
+            },
         };
         self.views[op.output as usize] = Some(View { column: view.column, axes });
         Ok(())

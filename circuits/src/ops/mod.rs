@@ -17,6 +17,7 @@ mod sum;
 
 pub use add::{Add, AddForm};
 pub use arrange::{Arrange, AxisIndices, Part, PartSource};
+pub(crate) use contract::row_major_strides;
 pub use contract::{Contract, Window};
 pub use embed::Embed;
 pub use extremum::{Extremum, ExtremumResult};

@@ -11,6 +11,8 @@ use vinfer_circuits::boundary::{dequantise, quantise};
 use vinfer_circuits::program::{IntType, PortType, Program};
 use vinfer_compiler::{CompileError, Compiled};
 
+pub(crate) mod conformance;
+
 /// Element data of an array in an `.npz` file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Data {
@@ -78,7 +80,7 @@ pub(crate) fn variant(error: &CompileError) -> String {
 }
 
 /// Centred inputs of one sample.
-fn inputs(program: &Program, arrays: &Arrays, sample: usize) -> Result<Vec<Vec<i32>>, String> {
+pub(crate) fn inputs(program: &Program, arrays: &Arrays, sample: usize) -> Result<Vec<Vec<i32>>, String> {
     let port_inputs = program.inputs.iter().map(|port| {
         let value = &program.values[port.value as usize];
         let q = &value.quantisation;
