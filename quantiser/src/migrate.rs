@@ -20,6 +20,9 @@ const MAX_EXPONENT: f32 = 8.0;
 /// Sums are left alone if no factor would be as large.
 const WORTHWHILE: f32 = 2.0;
 
+/// Most tensors that are divided together; bounds the recursion.
+const MAX_MEMBERS: usize = 4000;
+
 /// How far scales are migrated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Migration {
@@ -84,6 +87,9 @@ fn explore(graph: &Graph, shapes: &Shapes, name: &str, width: usize, found: &mut
     }
     if !found.members.insert(name.to_owned()) {
         return true;
+    }
+    if found.members.len() > MAX_MEMBERS {
+        return false;
     }
     let Some(producer) = graph.producer(name) else { return false };
     let node = &graph.nodes[producer];

@@ -99,7 +99,7 @@ fn sums_keep_sixteen_bits() {
         "transformer",
         &Options { methods: vec![Method::MinMax], channel_factors: false, ..Options::default() },
     );
-    let sum = eight.layers.iter().filter(|l| l.operator == "Add").next_back().expect("a sum").output.clone();
+    let sum = eight.layers.iter().rfind(|l| l.operator == "Add").expect("a sum").output.clone();
     let sixteen = support::quantised("transformer", &options(&sum));
     let error = |q: &Quantised| q.layers.iter().find(|l| l.output == sum).expect("the sum").sensitivity;
     assert!(error(&sixteen) < error(&eight) / 100.0);

@@ -26,7 +26,7 @@ const ACTIVATION_TRIES: i32 = 8;
 /// stays one.
 fn neighbour(scale: f32, step: i32) -> f32 {
     let distance = (step + 1) / 2 * if step % 2 == 0 { 1 } else { -1 };
-    let unit = if scale.to_bits() % SHORT_STEP == 0 { SHORT_STEP.cast_signed() } else { 1 };
+    let unit = if scale.to_bits().is_multiple_of(SHORT_STEP) { SHORT_STEP.cast_signed() } else { 1 };
     f32::from_bits(scale.to_bits().saturating_add_signed(distance * unit))
 }
 

@@ -2,6 +2,9 @@
 
 use crate::graph::{Graph, Node};
 
+/// Most nodes between a factor and the weights it moves into.
+const MAX_DEPTH: usize = 32;
+
 /// `x - c` becomes `x + (-c)`.
 pub(super) fn subtractions(graph: &mut Graph) {
     for index in 0..graph.nodes.len() {
@@ -28,7 +31,7 @@ pub(super) fn factors(graph: &mut Graph) {
         };
         let (input, output) = (graph.nodes[index].inputs[operand].clone(), graph.nodes[index].output().to_owned());
         if factor != 0.0
-            && let Some(linear) = scalable(graph, &input, index)
+            && let Some(linear) = scalable(graph, &input, index, 0)
         {
             scale(graph, linear, factor);
             graph.nodes.remove(index);
@@ -63,8 +66,8 @@ fn factor(graph: &Graph, node: &Node) -> Option<(usize, f32)> {
 
 /// The node with constant weights whose multiple `name` is, through data movement and products of activations; each
 /// tensor on the way is read only on the way.
-fn scalable(graph: &Graph, name: &str, reader: usize) -> Option<usize> {
-    if graph.only_reader(name) != Some(reader) {
+fn scalable(graph: &Graph, name: &str, reader: usize, depth: usize) -> Option<usize> {
+    if depth > MAX_DEPTH || graph.only_reader(name) != Some(reader) {
         return None;
     }
     let producer = graph.producer(name)?;
@@ -73,8 +76,10 @@ fn scalable(graph: &Graph, name: &str, reader: usize) -> Option<usize> {
     match node.op.as_str() {
         "Gemm" | "Conv" if node.clamp.is_none() => (constant(1) && constant(2)).then_some(producer),
         "MatMul" if node.inputs.get(1).is_some_and(|n| graph.constant_floats(n).is_some()) => Some(producer),
-        "MatMul" => (0..2).find_map(|slot| scalable(graph, node.input(slot)?, producer)),
-        "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Flatten" => scalable(graph, node.input(0)?, producer),
+        "MatMul" => (0..2).find_map(|slot| scalable(graph, node.input(slot)?, producer, depth + 1)),
+        "Reshape" | "Transpose" | "Squeeze" | "Unsqueeze" | "Flatten" => {
+            scalable(graph, node.input(0)?, producer, depth + 1)
+        }
         _ => None,
     }
 }
