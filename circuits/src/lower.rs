@@ -137,6 +137,9 @@ pub struct Lowered {
     pub widths: Widths,
     /// The instances that came from each operation, as ranges into `system.instances`.
     pub instances_of_op: Vec<(usize, usize)>,
+    /// The columns that came from each operation, as ranges into `system.columns`. Tables belong to the first operation
+    /// that looks them up.
+    pub columns_of_op: Vec<(usize, usize)>,
 }
 
 /// Table sizes of a lowering; [`lower`] chooses the cheapest.
@@ -202,6 +205,9 @@ fn finish(program: &Program, widths: Widths, refinements: &mut Refinements) -> R
     Ok(lowered)
 }
 
+/// A half-open range of indices.
+type Range = (usize, usize);
+
 /// The (value, logical axis, atom) that a column axis stands for.
 type AtomOrigin = (ValueId, usize, usize);
 
@@ -263,7 +269,7 @@ impl<'p> Lowering<'p> {
             let result = pass.lower_all();
             *refinements = core::mem::take(&mut pass.refinements);
             match result {
-                Ok(instances_of_op) => {
+                Ok((instances_of_op, columns_of_op)) => {
                     if pass.infeasible {
                         return Ok(None);
                     }
@@ -275,6 +281,7 @@ impl<'p> Lowering<'p> {
                         plan: pass.plan,
                         widths,
                         instances_of_op,
+                        columns_of_op,
                     }));
                 }
                 Err(Signal::Split { value, axis, atoms }) => {
@@ -286,13 +293,15 @@ impl<'p> Lowering<'p> {
         Err(LowerError::Reshape { tensor: String::new() })
     }
 
-    fn lower_all(&mut self) -> Result<Vec<(usize, usize)>, Signal> {
+    /// Lowers every operation; returns the instances and the columns of each.
+    fn lower_all(&mut self) -> Result<(Vec<Range>, Vec<Range>), Signal> {
         for port in &self.program.inputs {
             self.root_value(port.value);
         }
         let mut instances_of_op = Vec::with_capacity(self.program.ops.len());
+        let mut columns_of_op = Vec::with_capacity(self.program.ops.len());
         for (index, op) in self.program.ops.iter().enumerate() {
-            let start = self.system.instances.len();
+            let start = (self.system.instances.len(), self.system.columns.len());
             match op {
                 Op::Contract(c) => self.contract(index, c)?,
                 Op::Add(a) => self.add(index, a)?,
@@ -307,7 +316,8 @@ impl<'p> Lowering<'p> {
                 Op::Embed(e) => self.embed(e)?,
                 Op::Float(f) => self.float(index, f)?,
             }
-            instances_of_op.push((start, self.system.instances.len()));
+            instances_of_op.push((start.0, self.system.instances.len()));
+            columns_of_op.push((start.1, self.system.columns.len()));
         }
         self.check_views()?;
         self.system.inputs = self.program.inputs.iter().map(|p| self.public_port(p)).collect::<Result<_, _>>()?;
@@ -316,7 +326,7 @@ impl<'p> Lowering<'p> {
             // A program that only moves data still needs a non-empty argument.
             self.range_table(self.widths.limb);
         }
-        Ok(instances_of_op)
+        Ok((instances_of_op, columns_of_op))
     }
 
     /// Every logical axis of every tensor is exactly the product of its column axes, and no cell is left over.

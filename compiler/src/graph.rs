@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use crate::error::CompileError;
+use crate::onnx::proto::data_type;
 use crate::onnx::tensor::{Data, Tensor};
+use crate::report::PortInfo;
 
 /// An attribute value that some supported operator reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,6 +140,19 @@ pub(crate) struct PortDecl {
     pub data_type: i32,
     /// Declared dimensions; `None` if no shape is declared.
     pub dims: Option<Vec<Dim>>,
+}
+
+impl PortDecl {
+    /// The declaration, for reports.
+    pub(crate) fn info(&self, output: bool) -> PortInfo {
+        let dimension = |dim: &Dim| match dim {
+            Dim::Fixed(size) => size.to_string(),
+            Dim::Symbolic(name) if name.is_empty() => "?".to_owned(),
+            Dim::Symbolic(name) => name.clone(),
+        };
+        let shape = self.dims.as_ref().map(|dims| dims.iter().map(dimension).collect());
+        PortInfo { name: self.name.clone(), output, element: data_type::name(self.data_type), shape }
+    }
 }
 
 /// The graph.

@@ -27,7 +27,7 @@ pub mod solver;
 mod unary;
 
 pub use error::CompileError;
-pub use report::{Inspection, NodeInfo, Report, Row};
+pub use report::{Inspection, NodeInfo, PortInfo, Report, Row};
 
 /// A compiled model.
 #[derive(Debug, Clone)]
@@ -78,12 +78,13 @@ pub fn inspect_bytes(bytes: &[u8], external_dir: Option<&Path>) -> Result<Inspec
     let quantised = check_quantised(&graph);
     rewrite::rewrite(&mut graph)?;
     let opset = graph.opset;
+    let ports = graph.inputs.iter().map(|p| p.info(false)).chain(graph.outputs.iter().map(|p| p.info(true))).collect();
     let (nodes, mut problems, compiled) = lower::Lowering::new(&graph).survey();
     if let Err(error) = quantised {
         problems.insert(0, error);
     }
     let (program, report) = compiled.unzip();
-    Ok(Inspection { opset, nodes, problems, program, report })
+    Ok(Inspection { opset, ports, nodes, problems, program, report })
 }
 
 /// Refuses models without any quantised operator with the advice to quantise.

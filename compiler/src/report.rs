@@ -48,8 +48,23 @@ pub struct NodeInfo {
     pub operator: String,
     /// Shape of the first output, where known.
     pub shape: Option<Vec<u32>>,
+    /// Positions in [`Inspection::nodes`] of the nodes whose results it reads, without repetition.
+    pub sources: Vec<usize>,
     /// Why the node cannot be compiled; `None` if it can, or if it only depends on one that cannot.
     pub unsupported: Option<crate::CompileError>,
+}
+
+/// A graph input or output as the file declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortInfo {
+    /// Name.
+    pub name: String,
+    /// Whether it is an output.
+    pub output: bool,
+    /// Element type.
+    pub element: &'static str,
+    /// Declared dimensions, symbols by name; `None` if no shape is declared.
+    pub shape: Option<Vec<String>>,
 }
 
 /// The result of inspecting a model that may be unsupported.
@@ -57,6 +72,8 @@ pub struct NodeInfo {
 pub struct Inspection {
     /// Version of the default operator set.
     pub opset: i64,
+    /// Declared inputs, then declared outputs.
+    pub ports: Vec<PortInfo>,
     /// Every node that an output depends on, in execution order.
     pub nodes: Vec<NodeInfo>,
     /// The program, if the whole model compiles.

@@ -36,7 +36,7 @@ mod softmax_float;
 mod state;
 mod wide;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use vinfer_circuits::ops::Requant;
 use vinfer_circuits::program::{Op, Port, Program, Value};
@@ -172,6 +172,7 @@ impl<'g> Lowering<'g> {
         let mut problems = Vec::new();
         let mut nodes = Vec::new();
         problems.extend(self.start().err());
+        let producers = self.graph.producers();
         for node in &self.graph.nodes {
             let blind = node.inputs.iter().any(|i| matches!(self.states.get(i), Some(State::Unknown)));
             let result = match self.recognise(node) {
@@ -188,7 +189,15 @@ impl<'g> Lowering<'g> {
             };
             problems.extend(unsupported.clone());
             let shape = self.shape_of(&state);
-            nodes.push(NodeInfo { node: node.name.clone(), operator: node.op.clone(), shape, unsupported });
+            let sources: BTreeSet<usize> =
+                node.inputs.iter().filter_map(|input| producers.get(input.as_str()).copied()).collect();
+            nodes.push(NodeInfo {
+                node: node.name.clone(),
+                operator: node.op.clone(),
+                shape,
+                sources: sources.into_iter().collect(),
+                unsupported,
+            });
             self.define(node, state);
         }
         let compiled = if problems.is_empty() {

@@ -57,6 +57,15 @@ pub(crate) struct Inspect {
     /// ONNX model
     #[arg(value_name = "MODEL.onnx")]
     pub(crate) model: PathBuf,
+    /// Write a page about the model, its graph and the cost of every operation to an HTML file
+    #[arg(long, value_name = "REPORT.html")]
+    pub(crate) html: Option<PathBuf>,
+    /// Make one real proof and show what each stage took
+    #[arg(long)]
+    pub(crate) measure: bool,
+    /// Prove sample 0 of this file instead of made-up values; implies --measure
+    #[arg(long, value_name = "IN.npz")]
+    pub(crate) input: Option<PathBuf>,
 }
 
 /// Arguments of `quantize`.

@@ -1,7 +1,6 @@
 //! The commands, one file each.
 
 pub(crate) mod compile;
-mod cost;
 pub(crate) mod demo;
 pub(crate) mod inspect;
 pub(crate) mod prove;

@@ -1,4 +1,6 @@
-//! The only file that calls the compiler and the proof system.
+//! The only place that calls the compiler and the proof system.
+
+mod stages;
 
 use std::io::Read;
 use std::path::Path;
@@ -14,7 +16,8 @@ use vinfer_compiler::{CompileError, Compiled};
 use vinfer_prover::{ProveError, ProvingKeyError, SetupError};
 use vinfer_quantiser::QuantiseError;
 
-pub(crate) use vinfer_compiler::{Inspection, Row};
+pub(crate) use stages::{Measured, arbitrary_input, measure};
+pub(crate) use vinfer_compiler::{CompileError as Problem, Inspection, NodeInfo, Row};
 pub(crate) use vinfer_prover::{Proved, ProvingKey};
 pub(crate) use vinfer_verifier::{Expected, Verified};
 

@@ -5,9 +5,11 @@
 
 mod args;
 mod commands;
+mod cost;
 mod engine;
 mod error;
 mod files;
+mod html;
 mod measure;
 mod ports;
 mod report;

@@ -2,8 +2,10 @@
 
 mod bad_input;
 mod models;
+mod onnx;
 mod proofs;
 mod quantize;
+mod report;
 mod run;
 mod support;
 mod usage;
