@@ -10,10 +10,10 @@ use crate::schedule::Profile;
 use crate::system::{PublicPort, System, SystemError};
 
 /// Version of protocol and formats.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
-const KEY_MAGIC: &[u8; 8] = b"VINFERV1";
-const PROOF_MAGIC: &[u8; 8] = b"VINFERZ1";
+const KEY_MAGIC: &[u8; 8] = b"VINFERV2";
+const PROOF_MAGIC: &[u8; 8] = b"VINFERZ2";
 
 /// Everything a verifier needs to know about a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -65,7 +65,7 @@ pub struct ProvingKey {
     pub(crate) committed: Committed<F>,
 }
 
-const MAGIC: &[u8; 8] = b"VINFERK1";
+const MAGIC: &[u8; 8] = b"VINFERK2";
 /// Cells per read or write.
 const BLOCK: usize = 1 << 16;
 

@@ -150,9 +150,11 @@ pub enum FloatForm {
     Integers {
         /// Integer input.
         input: u16,
-        /// Its lowest value.
+        /// Source of the list's number, and the length of a list, if there are several.
+        class: Option<(u16, usize)>,
+        /// Lowest value of the input.
         lo: i64,
-        /// The integers.
+        /// The integers, list by list.
         table: Vec<i64>,
         /// Column to fill.
         column: ColumnId,
@@ -261,7 +263,13 @@ impl Lowering<'_> {
                 self.float_squares(&frame);
                 Ok(())
             }
-            FloatKind::Mean { input, table, axes, count } => self.float_mean(op.output, *input, table, axes, *count),
+            FloatKind::Mean { input, table, axes, count } => {
+                self.float_mean(op.output, *input, (table, &[]), axes, *count)
+            }
+            FloatKind::WeightedMean { input, table, weights, count } => {
+                let last = self.program.values[*input as usize].shape.len().saturating_sub(1) as u8;
+                self.float_mean(op.output, *input, (table, weights), &[last], *count)
+            }
             FloatKind::Quantise { input, axis, thresholds } => {
                 self.float_quantise(op_index, op.output, *input, *axis, thresholds)
             }

@@ -76,6 +76,18 @@ pub enum FloatKind {
         /// Divisor.
         count: u32,
     },
+    /// `f32(f64(sum over the last axis of weights[i] * table[x_i - lo]) / count)`, the sum being exact: a mean of elements
+    /// with scales that differ by channel.
+    WeightedMean {
+        /// Integer input.
+        input: ValueId,
+        /// Bits of each summand before its weight, for every centred input from lo to hi.
+        table: Vec<u32>,
+        /// One integer for each index of the last axis, which is kept with size 1.
+        weights: Vec<i32>,
+        /// Divisor.
+        count: u32,
+    },
     /// Monotone step function to an integer: `y = lo + #{t in thresholds : t <= x}`.
     Quantise {
         /// Float input; the output's shape.
@@ -126,6 +138,7 @@ impl Float {
             | FloatKind::RunningSum { input, .. }
             | FloatKind::RunningSquares { input, .. }
             | FloatKind::Mean { input, .. }
+            | FloatKind::WeightedMean { input, .. }
             | FloatKind::Quantise { input, .. } => vec![*input],
             FloatKind::SquareRoot { a } => vec![*a],
             FloatKind::Add { a, b, .. } | FloatKind::Multiply { a, b } | FloatKind::Divide { a, b } => {
@@ -169,6 +182,15 @@ impl Float {
                     sums[out] += f64::from(f32::from_bits(table[(v - lo) as usize]));
                 }
                 sums.into_iter().map(|s| to_bits((s / f64::from(*count)) as f32)).collect()
+            }
+            FloatKind::WeightedMean { input, table, weights, count } => {
+                let (x, value) = read(*input);
+                let lo = value.quantisation.lo();
+                let term = |(&v, &w): (&i32, &i32)| f64::from(w) * f64::from(f32::from_bits(table[(v - lo) as usize]));
+                x.chunks_exact(weights.len().max(1))
+                    .map(|row| row.iter().zip(weights).map(term).sum::<f64>())
+                    .map(|sum| to_bits((sum / f64::from(*count)) as f32))
+                    .collect()
             }
             FloatKind::Quantise { input, axis, thresholds } => {
                 let x = read(*input).0;

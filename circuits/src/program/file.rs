@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Program, ProgramError};
 use crate::codec::{SealError, seal, unseal};
 
-const MAGIC: &[u8; 8] = b"VINFERP1";
+const MAGIC: &[u8; 8] = b"VINFERP2";
 
 /// Why bytes are not a program file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

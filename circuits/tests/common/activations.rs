@@ -268,7 +268,22 @@ fn floats(seed: u64, out: &mut Vec<Named>) {
     let y = b.float(&[1, 2, 6], FloatKind::Multiply { a: Operand::Value(d), b: Operand::Value(inverse) });
     let q = b.quantised(y, 0.02, Some(2));
     let mut program = b.finish(q);
-    // The mean is an output of its own, as floats.
+    // A mean with weights by channel, and the mean as an output of its own, as floats.
+    let input = program.ops.iter().find_map(|op| match op {
+        Op::Float(Float { kind: FloatKind::Mean { input, table, .. }, .. }) => Some((*input, table.clone())),
+        _ => None,
+    });
+    let (input, table) = input.unwrap();
+    let weighted = program.values.len() as u32;
+    program.values.push(program.values[mean as usize].clone());
+    let kind = FloatKind::WeightedMean { input, table, weights: vec![1, 1, 4, 1, 32, 1], count: 6 };
+    program.ops.push(Op::Float(Float { output: weighted, kind }));
+    program.outputs.push(Port {
+        name: "weighted".to_owned(),
+        port_type: PortType::Float32,
+        value: weighted,
+        leading_batch: true,
+    });
     program.outputs.push(Port {
         name: "mean".to_owned(),
         port_type: PortType::Float32,

@@ -99,9 +99,12 @@ impl Witness {
 fn fill(reader: &Reader<'_>, form: &FloatForm) -> Filler {
     let mut f = Filler::new();
     match form {
-        FloatForm::Integers { input, lo, table, column } => {
-            for v in reader.integers(*input) {
-                f.push(*column, table[(v - lo) as usize]);
+        FloatForm::Integers { input, class, lo, table, column } => {
+            let inputs = reader.integers(*input);
+            let (classes, length) =
+                class.map_or_else(|| (vec![0; inputs.len()], 0), |(source, length)| (reader.integers(source), length));
+            for (v, class) in inputs.into_iter().zip(classes) {
+                f.push(*column, table[class as usize * length + (v - lo) as usize]);
             }
         }
         FloatForm::Sum { a, b, sign, out, base, scales, unit, round } => {

@@ -121,6 +121,23 @@ impl Program {
                 let exact = reach.is_some_and(|r| r < 1 << 45) && (1..=1 << 20).contains(count);
                 ensure(reduced && exact, "mean: shapes, or the sum is not exact")
             }
+            FloatKind::WeightedMean { input, table, weights, count } => {
+                let input = value(*input)?;
+                ensure(table_fits(input, table), "mean: table")?;
+                let reduced = match (input.shape.split_last(), out.shape.split_last()) {
+                    (Some((&len, outer)), Some((1, out_outer))) => outer == out_outer && len as usize == weights.len(),
+                    _ => false,
+                };
+                let total: u64 = weights.iter().map(|w| u64::from(w.unsigned_abs())).fold(0, u64::saturating_add);
+                let reach = IntegerTable::new(table).map(|t| t.reach().saturating_mul(total));
+                let mut distinct = weights.clone();
+                distinct.sort_unstable();
+                distinct.dedup();
+                let exact = reach.is_some_and(|r| r < 1 << 45)
+                    && (1..=1 << 20).contains(count)
+                    && distinct.len() as i64 * table.len() as i64 <= MAX_ROWS;
+                ensure(reduced && exact, "mean: shapes, or the sum is not exact")
+            }
             FloatKind::Quantise { .. } => Err("quantise"),
         }
     }
