@@ -5,6 +5,8 @@ mod common;
 
 #[path = "common/manifest.rs"]
 mod manifest;
+#[path = "../../circuits/tests/common/mod.rs"]
+mod tiny;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,7 @@ use common::honest::{Honest, encode};
 use manifest::{MUTATIONS, Mutation, Site, mutated, sites};
 use vinfer_circuits::codec::DecodeError;
 use vinfer_circuits::functional::source_is_claimed;
+use vinfer_circuits::program::Program;
 use vinfer_circuits::proof::Proof;
 use vinfer_circuits::schedule::Oracle;
 use vinfer_circuits::system::{Home, Source, System, TableRows};
@@ -66,13 +69,20 @@ impl<'a> Facts<'a> {
 
     /// Factors that are exchanged keep the sum of products; the first false claim is then about a public input, or the
     /// transcript of the opening differs.
-    fn exchanged_factors(&self, contractions: &[usize]) -> Verdict {
-        let public = |c: &&usize| {
-            let input = self.system.contractions[**c].input;
-            self.system.columns[input as usize].home == Home::Public
+    fn exchanged_factors(&self, pairs: &[usize]) -> Verdict {
+        let sides = pairs.iter().flat_map(|&pair| [(pair, 0), (pair, 1)]);
+        let public = |&(pair, side): &(usize, usize)| {
+            let column = match self.system.contractions.get(pair) {
+                Some(c) => [c.weights, c.input][side],
+                None => {
+                    let product = &self.system.products[pair - self.system.contractions.len()];
+                    [&product.a, &product.b][side].column
+                }
+            };
+            self.system.columns[column as usize].home == Home::Public
         };
-        Reject(match contractions.iter().filter(public).min() {
-            Some(c) => PublicClaim { claim: self.claims + 2 * c + 1 },
+        Reject(match sides.filter(public).min() {
+            Some((pair, side)) => PublicClaim { claim: self.claims + 2 * pair + side },
             None => ProofOfWork { phase: 0 },
         })
     }
@@ -158,6 +168,8 @@ impl<'a> Facts<'a> {
             "leaf_values" => Reject(LeafNumerator),
             "leaf_values[]" if self.multiplicity[i] => Reject(LeafNumerator),
             "leaf_values[]" => Reject(LeafDenominator),
+            // The factors of a product are scaled by its claim's own power, so another pair changes the sum.
+            "contractions.factors" if mutation == Swap && !self.system.products.is_empty() => Reject(Contraction),
             "contractions.factors" if mutation == Swap => {
                 self.exchanged_factors(&[0, self.proof.contractions.factors.len() - 1])
             }
@@ -180,10 +192,20 @@ impl<'a> Facts<'a> {
 /// Tampers with every `stride`-th element of long lists and with everything else; returns the counts by field.
 fn tamper(model: &str, stride: usize) -> BTreeMap<&'static str, usize> {
     let program = common::program(model);
-    let honest = Honest::new(&program, common::inputs(model, &program, 0));
+    let inputs = [0, 1].map(|sample| common::inputs(model, &program, sample));
+    tamper_program(model, &program, inputs, stride)
+}
+
+fn tamper_program(
+    model: &str,
+    program: &Program,
+    [inputs, others]: [Vec<Vec<i32>>; 2],
+    stride: usize,
+) -> BTreeMap<&'static str, usize> {
+    let honest = Honest::new(program, inputs);
     let proof = honest.proof();
     assert!(honest.verifier.verify_proof(&honest.statement, &proof).is_ok());
-    let second = prove(&honest.key, &common::inputs(model, &program, 1), [9; 32]).unwrap();
+    let second = prove(&honest.key, &others, [9; 32]).unwrap();
     let (_, other) = common::honest::decode(&honest.verifier, &second.proof);
     let facts = Facts::new(&honest, &proof, &other);
 
@@ -235,6 +257,15 @@ fn every_field_of_a_small_proof() {
     let counts = tamper("digits_cnn_int8", 19);
     println!("{counts:#?}\n{} mutations", counts.values().sum::<usize>());
     assert!(counts.values().sum::<usize>() > 2000);
+}
+
+#[test]
+fn every_field_of_a_proof_with_products() {
+    let (name, program) = tiny::activations::all(71).into_iter().find(|p| p.0 == "attention").unwrap();
+    let inputs = [1, 2].map(|seed| tiny::programs::inputs(&program, seed));
+    let counts = tamper_program(name, &program, inputs, 499);
+    println!("{} mutations", counts.values().sum::<usize>());
+    assert!(counts.values().sum::<usize>() > 1000);
 }
 
 #[test]
