@@ -322,11 +322,24 @@ impl<'p> Lowering<'p> {
         self.check_views()?;
         self.system.inputs = self.program.inputs.iter().map(|p| self.public_port(p)).collect::<Result<_, _>>()?;
         self.system.outputs = self.program.outputs.iter().map(|p| self.public_port(p)).collect::<Result<_, _>>()?;
+        self.hide_unbound_columns();
         if self.system.tables.is_empty() {
             // A program that only moves data still needs a non-empty argument.
             self.range_table(self.widths.limb);
         }
         Ok((instances_of_op, columns_of_op))
+    }
+
+    /// A value behind an output that turned out to be a copy of it is bound by no port: it is witness.
+    fn hide_unbound_columns(&mut self) {
+        let ports = self.system.inputs.iter().chain(&self.system.outputs);
+        let bound: Vec<ColumnId> =
+            ports.flat_map(|p| core::iter::once(p.column).chain(p.float_parts.into_iter().flatten())).collect();
+        for (id, column) in (0..).zip(&mut self.system.columns) {
+            if column.home == Home::Public && !bound.contains(&id) {
+                column.home = Home::Witness;
+            }
+        }
     }
 
     /// Every logical axis of every tensor is exactly the product of its column axes, and no cell is left over.

@@ -188,9 +188,9 @@ pub fn raw_tensor(centred: &[i32], port: &PublicPort) -> Option<Vec<u8>> {
     Some(raw)
 }
 
-/// Whether a float may stand in a statement: positive zero or a normal number.
+/// Whether a float may stand in a statement: positive zero or a normal number below `2^127`, as results are.
 const fn plain_float(bits: u32) -> bool {
-    bits == 0 || ((bits >> 23) & 0xff != 0 && (bits >> 23) & 0xff != 0xff)
+    bits == 0 || !matches!((bits >> 23) & 0xff, 0 | 254 | 255)
 }
 
 /// Centred values of a raw tensor (bits of floats); `None` if an element is outside the type or bytes are left over.

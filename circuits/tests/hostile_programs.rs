@@ -61,12 +61,12 @@ fn float_statements_hold_zero_and_normal_numbers_only() {
     program.values[1].quantisation.scale_bits = 1f32.to_bits();
     program.validate().unwrap();
     let port = &lower(&program).unwrap().system.outputs[0];
-    for x in [-0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-40, -1e-45] {
+    for x in [-0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-40, -1e-45, f32::MAX, -1.8e38] {
         let bits = x.to_bits();
         assert_eq!(centred_tensor(&bits.to_le_bytes(), port), None, "{x}");
         assert_eq!(raw_tensor(&[bits.cast_signed()], port), None, "{x}");
     }
-    for x in [0.0, 1.0, -1.0, f32::MAX, f32::MIN_POSITIVE] {
+    for x in [0.0, 1.0, -1.0, 1.7e38, f32::MIN_POSITIVE] {
         let raw = raw_tensor(&[x.to_bits().cast_signed()], port).unwrap();
         assert_eq!(raw, x.to_bits().to_le_bytes());
         assert_eq!(centred_tensor(&raw, port), Some(vec![x.to_bits().cast_signed()]));
@@ -171,4 +171,17 @@ fn shapes_of_operands_do_not_overflow() {
     let mut system = lower(&program).unwrap().system;
     system.inputs[0].shape = vec![u32::MAX; 16];
     assert!(system.validate().is_err());
+}
+
+#[test]
+fn outputs_that_are_copies_of_hidden_tensors() {
+    // The reshape regroups elements, so that the output is a copy: the tensor before it has no port.
+    let mut b = Builder::new(1);
+    let x = b.input(&[2, 3]);
+    let y = b.sum(x, &[], common::programs::Form::Line);
+    let z = b.rewire(y, &[3, 2], vinfer_circuits::ops::RewireKind::Reshape);
+    let port = b.port(z);
+    b.program.outputs.push(port);
+    b.program.validate().unwrap();
+    assert!(lower(&b.program).is_ok());
 }
