@@ -265,6 +265,17 @@ pub fn add_row_weights<A: Arithmetic>(
 }
 
 impl Contraction {
+    /// Position of the rows among the axes of the weights.
+    pub fn row_axis(&self) -> usize {
+        self.weight_axes.iter().position(|merged| merged.as_slice() == [0]).unwrap_or(0)
+    }
+
+    /// Sizes of the summed axes of the weights: all but the group.
+    pub fn own_summed(&self) -> &[u32] {
+        let grouped = usize::from(self.rows_per_group > 0);
+        self.summed.get(grouped..).unwrap_or(&[])
+    }
+
     /// Bits of each summed axis.
     pub fn summed_bits(&self) -> u32 {
         crate::system::domain_bits(&self.summed)
@@ -290,10 +301,29 @@ impl Contraction {
         } else {
             row_weights.to_vec()
         };
-        let mut axes: Vec<AxisWeight<A::Element>> =
-            sums.iter().skip(usize::from(grouped)).map(|p| AxisWeight::Eq(p.to_vec())).collect();
-        let row_axis = (self.row_axis as usize).min(axes.len());
-        axes.insert(row_axis, AxisWeight::Dense { span: 1, weights: rows });
+        let own: Vec<&[A::Element]> = sums.iter().skip(usize::from(grouped)).copied().collect();
+        let sizes = self.own_summed();
+        let axes = self
+            .weight_axes
+            .iter()
+            .map(|merged| match merged.as_slice() {
+                [0] => AxisWeight::Dense { span: 1, weights: rows.clone() },
+                [one] => AxisWeight::Eq(own.get(usize::from(*one).wrapping_sub(1)).copied().unwrap_or(&[]).to_vec()),
+                several => {
+                    let mut weights = vec![ctx.constant(K::ONE)];
+                    for &axis in several {
+                        let at = usize::from(axis).wrapping_sub(1);
+                        let size = sizes.get(at).copied().unwrap_or(0) as usize;
+                        let eq = eq_table(ctx, own.get(at).copied().unwrap_or(&[]));
+                        weights = weights
+                            .iter()
+                            .flat_map(|w| eq.iter().take(size).map(move |e| w.clone() * e.clone()))
+                            .collect();
+                    }
+                    AxisWeight::Dense { span: 1, weights }
+                }
+            })
+            .collect();
         Functional { column: self.weights, axes }
     }
 

@@ -330,10 +330,11 @@ pub enum ContractMap {
 /// summed axis 0 is the group and only the row's own group counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contraction {
-    /// Constant column: one axis of rows, and one per summed axis (but not for the group).
+    /// Constant column over the rows and the own summed axes (all but the group).
     pub weights: ColumnId,
-    /// Which axis of `weights` holds the rows; the others follow the order of the summed axes.
-    pub row_axis: u8,
+    /// What each axis of `weights` holds, outermost first: `[0]` the rows, otherwise one or several summed axes merged
+    /// row-major, `k` for own summed axis `k - 1`. Every number appears once.
+    pub weight_axes: Vec<Vec<u8>>,
     /// Column read.
     pub input: ColumnId,
     /// Sizes of the summed axes.

@@ -128,7 +128,7 @@ fn reorder(current: &[K], tail: &[(usize, usize)], sizes: &[u32]) -> Vec<K> {
 
 /// `sum over rows of row_weight * weights[row, ..]`, per group, padded.
 fn fold_weights(c: &Contraction, cells: &[F], dims: &[u32], row_weights: &[K]) -> Vec<K> {
-    let row_axis = c.row_axis as usize;
+    let row_axis = c.row_axis();
     let outer: usize = dims[..row_axis].iter().map(|&d| d as usize).product();
     let inner: usize = dims[row_axis + 1..].iter().map(|&d| d as usize).product();
     let rows = dims[row_axis] as usize;
@@ -152,8 +152,14 @@ fn fold_weights(c: &Contraction, cells: &[F], dims: &[u32], row_weights: &[K]) -
             dense.extend(sums.to_vec());
         }
     }
-    // The real row-major order is exactly that of the summed axes.
-    pad_to(&c.summed, &dense)
+    // The axes left, in the column's order: the group, then the summed axes.
+    let grouped = c.rows_per_group > 0;
+    let own = c.own_summed();
+    let group = grouped.then_some((0, groups));
+    let rest = c.weight_axes.iter().flatten().filter(|&&k| k > 0);
+    let rest = rest.map(|&k| (usize::from(k) - 1 + usize::from(grouped), own[usize::from(k) - 1] as usize));
+    let tail: Vec<(usize, usize)> = group.into_iter().chain(rest).collect();
+    pad_to(&c.summed, &reorder(&dense, &tail, &c.summed))
 }
 
 /// The input with every position axis contracted and every window turned into its taps.

@@ -310,7 +310,7 @@ fn prove_contractions(
     let mu = transcript.challenge("contraction batch");
     let dims = |column: u32| system.columns[column as usize].dims.as_slice();
     let mut row_weights: Vec<Vec<K>> =
-        system.contractions.iter().map(|c| vec![K::ZERO; dims(c.weights)[c.row_axis as usize] as usize]).collect();
+        system.contractions.iter().map(|c| vec![K::ZERO; dims(c.weights)[c.row_axis()] as usize]).collect();
     let mut product_scales = vec![K::ZERO; system.products.len()];
     let mut scale = K::ONE;
     for instance in &system.instances {

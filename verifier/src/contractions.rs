@@ -33,7 +33,7 @@ pub(crate) fn verify<C: Context>(
         .iter()
         .map(|c| {
             let dims = system.columns.get(index(c.weights)).map_or(&[][..], |w| &w.dims);
-            let rows = dims.get(usize::from(c.row_axis)).copied().unwrap_or(0);
+            let rows = dims.get(c.row_axis()).copied().unwrap_or(0);
             vec![zero.clone(); index(rows)]
         })
         .collect();

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::requant::{Accumulator, AccumulatorSource};
 use super::views::Signal;
 use super::{LowerError, Lowering};
-use crate::field::from_i64;
+use crate::field::{F, from_i64};
 use crate::ops::{Contract, Window};
 use crate::system::{ContractMap, Contraction, Home, domain_len};
 
@@ -40,6 +40,8 @@ impl Lowering<'_> {
             0
         };
 
+        // Summed axes from here on are the taps of windows.
+        let taps = summed.len();
         let mut positions = Vec::new();
         let mut atoms: Vec<Vec<u32>> = vec![Vec::new(); output.shape.len()];
         atoms[channel] = self.atoms(op.output, channel);
@@ -98,18 +100,14 @@ impl Lowering<'_> {
             own.axes[axis].iter().for_each(|&a| self.keep_whole(column, a));
         }
 
-        // Put the rows or the first summed axis outermost, whichever pads less.
         let own_summed = if rows_per_group > 0 { summed[1..].to_vec() } else { summed.clone() };
-        let with_rows_at = |row_axis: usize| {
-            let mut dims = own_summed.clone();
-            dims.insert(row_axis, op.out_channels);
-            dims
-        };
-        let row_axis = (0..=own_summed.len().min(1)).min_by_key(|&a| domain_len(&with_rows_at(a))).unwrap_or(0);
-        let weights = self.new_column(Home::Constants, with_rows_at(row_axis));
+        let taps = taps - usize::from(rows_per_group > 0);
+        let weight_axes = weight_layout(op.out_channels, &own_summed, taps);
+        let dims = layout_dims(op.out_channels, &own_summed, &weight_axes);
+        let weights = self.new_column(Home::Constants, dims);
         self.system.contractions.push(Contraction {
             weights,
-            row_axis: row_axis as u8,
+            weight_axes: weight_axes.clone(),
             input: view.column,
             summed,
             rows_per_group,
@@ -130,23 +128,67 @@ impl Lowering<'_> {
             source: AccumulatorSource::Contraction(contraction),
         });
         if self.with_constants {
-            let row = op.weights.len() / op.out_channels as usize;
-            let scaled = |o: usize, at: usize| from_i64(i64::from(op.weights[o * row + at]) * multipliers[o]);
-            let rows = op.out_channels as usize;
-            let cells = if row_axis == 0 {
-                (0..rows).flat_map(|o| (0..row).map(move |at| (o, at))).map(|(o, at)| scaled(o, at)).collect()
-            } else {
-                let outer = own_summed[0] as usize;
-                let inner = row / outer;
-                (0..outer)
-                    .flat_map(|x| (0..rows).flat_map(move |o| (0..inner).map(move |i| (o, x * inner + i))))
-                    .map(|(o, at)| scaled(o, at))
-                    .collect()
-            };
+            let cells = weight_cells(&op.weights, &multipliers, &own_summed, &weight_axes);
             self.constants.push((weights, cells));
         }
         Ok(())
     }
+}
+
+/// Order of the axes of the weights that pads least: the rows, the channels, and the taps (own summed axes from `taps`
+/// on), which are merged into one axis if that is outermost. Only the outermost axis is not padded.
+fn weight_layout(rows: u32, own: &[u32], taps: usize) -> Vec<Vec<u8>> {
+    let numbers = |range: core::ops::Range<usize>| range.map(|k| k as u8 + 1).collect::<Vec<u8>>();
+    let single = |axes: Vec<u8>| axes.into_iter().map(|k| vec![k]).collect::<Vec<_>>();
+    let (channels, kernel) = (numbers(0..taps.min(own.len())), numbers(taps.min(own.len())..own.len()));
+    let mut layouts = vec![[vec![vec![0]], single(channels.clone()), single(kernel.clone())].concat()];
+    if let Some((&first, rest)) = channels.split_first() {
+        layouts.push([vec![vec![first], vec![0]], single(rest.to_vec()), single(kernel.clone())].concat());
+    }
+    if kernel.len() > 1 {
+        layouts.push([vec![kernel.clone(), vec![0]], single(channels.clone())].concat());
+        layouts.push([vec![kernel], single(channels), vec![vec![0]]].concat());
+    }
+    layouts.into_iter().min_by_key(|axes| domain_len(&layout_dims(rows, own, axes))).unwrap_or_default()
+}
+
+/// Sizes of the axes of the weights.
+fn layout_dims(rows: u32, own: &[u32], axes: &[Vec<u8>]) -> Vec<u32> {
+    let size = |&k: &u8| if k == 0 { rows } else { own[usize::from(k) - 1] };
+    axes.iter().map(|merged| merged.iter().map(size).product()).collect()
+}
+
+/// Weights times their row's multiplier, in the order of the column.
+fn weight_cells(weights: &[i16], multipliers: &[i64], own: &[u32], axes: &[Vec<u8>]) -> Vec<F> {
+    let strides = crate::ops::row_major_strides(own);
+    let row = weights.len() / multipliers.len().max(1);
+    // Each elementary axis in the column's order: its size, and its step in the program's weights.
+    let walk: Vec<(usize, usize, bool)> = axes
+        .iter()
+        .flatten()
+        .map(|&k| match usize::from(k).checked_sub(1) {
+            None => (multipliers.len(), row, true),
+            Some(at) => (own[at] as usize, strides[at], false),
+        })
+        .collect();
+    let mut index = vec![0usize; walk.len()];
+    let (mut at, mut channel) = (0usize, 0usize);
+    let mut cells = Vec::with_capacity(weights.len());
+    for _ in 0..weights.len() {
+        cells.push(from_i64(i64::from(weights[at]) * multipliers[channel]));
+        for (slot, &(size, stride, rows)) in index.iter_mut().zip(&walk).rev() {
+            *slot += 1;
+            at += stride;
+            channel += usize::from(rows);
+            if *slot < size {
+                break;
+            }
+            *slot = 0;
+            at -= stride * size;
+            channel -= if rows { size } else { 0 };
+        }
+    }
+    cells
 }
 
 /// A window that only carries its axis through. End padding or cropping shows in the lengths.

@@ -361,7 +361,7 @@ impl Lowering<'_> {
                 .collect();
             self.system.contractions.push(Contraction {
                 weights: column,
-                row_axis: 0,
+                weight_axes: vec![vec![0]],
                 input: parity,
                 summed: vec![count],
                 rows_per_group: 1,

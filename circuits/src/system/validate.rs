@@ -183,7 +183,7 @@ impl System {
 
     fn rows_of(&self, c: &super::Contraction) -> Result<u64, &'static str> {
         let dims = self.column_dims(c.weights, Some(Home::Constants))?;
-        dims.get(c.row_axis as usize).map(|&d| u64::from(d)).ok_or("row axis")
+        dims.get(c.row_axis()).map(|&d| u64::from(d)).ok_or("row axis")
     }
 
     fn check_contraction(&self, index: usize) -> Check {
@@ -191,15 +191,23 @@ impl System {
         let weights = self.column_dims(c.weights, Some(Home::Constants))?;
         let rows = self.rows_of(c)?;
         ensure(sizes_ok(&c.summed) && sizes_ok(&c.positions), "dimensions")?;
-        let own = if c.rows_per_group == 0 {
-            c.summed.as_slice()
-        } else {
-            let (&groups, own) = c.summed.split_first().ok_or("groups need a summed axis")?;
+        if c.rows_per_group > 0 {
+            let &groups = c.summed.first().ok_or("groups need a summed axis")?;
             ensure(u64::from(groups).checked_mul(u64::from(c.rows_per_group)) == Some(rows), "groups times rows")?;
-            own
-        };
-        let others = weights.iter().enumerate().filter(|&(a, _)| a != c.row_axis as usize).map(|(_, &d)| d);
-        ensure(others.eq(own.iter().copied()), "weights do not match the summed axes")?;
+        }
+        // The axes of the weights: the rows alone, and every own summed axis once.
+        let own = c.own_summed();
+        ensure(c.weight_axes.len() == weights.len(), "one entry per axis of the weights")?;
+        let mut listed: alloc::vec::Vec<u8> = c.weight_axes.iter().flatten().copied().collect();
+        listed.sort_unstable();
+        let all = listed.iter().enumerate().all(|(at, &axis)| at == usize::from(axis));
+        ensure(all && listed.len() == own.len() + 1, "weights do not match the summed axes")?;
+        for (merged, &size) in c.weight_axes.iter().zip(weights) {
+            ensure(!merged.contains(&0) || merged.as_slice() == [0], "rows merged with another axis")?;
+            let sizes = merged.iter().filter(|&&axis| axis > 0).map(|&axis| own.get(usize::from(axis) - 1).copied());
+            let product = sizes.fold(1u64, |n, size| n.saturating_mul(size.map_or(u64::MAX, u64::from)));
+            ensure(merged.as_slice() == [0] || product == u64::from(size), "weights do not match the summed axes")?;
+        }
         let input = self.column_dims(c.input, None)?;
         ensure(input.len() == c.maps.len(), "one map per input axis")?;
         let summed = |axis: u8| c.summed.get(axis as usize).copied().ok_or("unknown summed axis");
@@ -304,6 +312,8 @@ impl System {
         }
         for c in &self.contractions {
             add(self.rows_of(c).unwrap_or(0));
+            let merged = c.weight_axes.iter().zip(self.columns.get(c.weights as usize).map_or(&[][..], |w| &w.dims));
+            merged.filter(|(axes, _)| axes.len() > 1).for_each(|(_, &size)| add(u64::from(size)));
             let input = self.columns.get(c.input as usize).map_or(&[][..], |c| &c.dims);
             for (&size, map) in input.iter().zip(&c.maps) {
                 match map {

@@ -101,8 +101,19 @@ fn contraction_value(system: &System, columns: &Columns, c: &Contraction, row: u
         if grouped && row / c.rows_per_group != sums[0] {
             continue;
         }
-        let mut weight_index = sums[usize::from(grouped)..].to_vec();
-        weight_index.insert(c.row_axis as usize, row);
+        // Each axis of the weights: the row, or the summed indices it merges.
+        let own = &sums[usize::from(grouped)..];
+        let sizes = &c.summed[usize::from(grouped)..];
+        let weight_index: Vec<u32> = c
+            .weight_axes
+            .iter()
+            .map(|merged| {
+                merged.iter().fold(0, |at, &k| match k {
+                    0 => row,
+                    k => at * sizes[k as usize - 1] + own[k as usize - 1],
+                })
+            })
+            .collect();
         let mut input_index = Vec::new();
         let dims = &system.columns[c.input as usize].dims;
         for (map, &size) in c.maps.iter().zip(dims) {
