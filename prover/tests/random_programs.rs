@@ -20,7 +20,7 @@ use vinfer_prover::{ProveError, SetupError, prove, setup};
 #[test]
 fn random_programs() {
     let (mut proven, mut refused, mut unsatisfied, mut changes) = (0, 0, 0, 0);
-    let count = std::env::var("VINFER_RANDOM_PROGRAMS").ok().and_then(|v| v.parse().ok()).unwrap_or(60);
+    let count = std::env::var("VINFER_RANDOM_PROGRAMS").ok().and_then(|v| v.parse().ok()).unwrap_or(40);
     for seed in 1..=count {
         let program = tiny::random::program(seed);
         let key = match setup(&program) {

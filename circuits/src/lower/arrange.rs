@@ -34,13 +34,13 @@ impl Lowering<'_> {
         }
         let rank = part.shape.len();
         let mut y_maps = Vec::new();
-        for axis in 0..rank {
+        for (axis, own) in atoms.iter().enumerate().take(rank) {
             let (at, size) = (part.at[axis], part.shape[axis]);
-            let full: u32 = atoms[axis].iter().product();
-            y_maps.push(if atoms[axis].len() != 1 {
+            let full: u32 = own.iter().product();
+            y_maps.push(if own.len() != 1 {
                 AxisMap::Gather {
                     axis: axis as u8,
-                    span: atoms[axis].len() as u8,
+                    span: own.len() as u8,
                     list: if at == 0 { IndexList::Identity(size) } else { IndexList::List((at..at + size).collect()) },
                 }
             } else if size == full {

@@ -231,7 +231,7 @@ fn running(x: &[i32], output: &Value, axis: u8, step: fn(f32, f32) -> f32) -> Ve
     let len = output.shape[axis as usize] as usize;
     let mut y = vec![0i32; x.len()];
     for (at, &v) in x.iter().enumerate() {
-        let before = if at / stride % len == 0 { 0.0 } else { from_bits(y[at - stride]) };
+        let before = if (at / stride).is_multiple_of(len) { 0.0 } else { from_bits(y[at - stride]) };
         y[at] = to_bits(step(before, from_bits(v)));
     }
     y

@@ -94,11 +94,11 @@ impl Bench {
         for (column, cells) in &lowered.constants {
             columns[*column as usize].clone_from(cells);
         }
-        let steps = lowered.plan.iter().filter_map(|s| match s {
+        let mut steps = lowered.plan.iter().filter_map(|s| match s {
             Step::Float(step) if !matches!(step.form, FloatForm::Integers { .. }) => Some(step.clone()),
             _ => None,
         });
-        let step = steps.last().unwrap();
+        let step = steps.next_back().unwrap();
         let inst = &system.instances[step.instance as usize];
         let explicit = |rows: &TableRows| match rows {
             TableRows::Columns { .. } => interpreter::rows(&columns, rows),
@@ -155,16 +155,6 @@ impl Bench {
     fn keyed(&self, lookup: usize, key: F) -> Vec<Vec<F>> {
         let table = self.members[lookup].0;
         self.tables[table].iter().filter(|row| row[0] == key).cloned().collect()
-    }
-
-    /// Every power that a scale or unit can take: one component of the rows of a lookup of a given arity.
-    fn component(&self, arity: usize, key: impl Fn(&Self, usize) -> Vec<F>, index: &[u32]) -> Vec<Vec<F>> {
-        let Some(lookup) = (0..self.members.len()).find(|&l| self.members[l].1.len() == arity) else {
-            panic!("{arity}")
-        };
-        let keys = key(self, lookup);
-        let _ = index;
-        keys.into_iter().flat_map(|k| self.keyed(lookup, k)).collect()
     }
 
     fn key_of(&self, lookup: usize, index: &[u32]) -> F {
@@ -233,8 +223,8 @@ impl Bench {
                 false
             }
             FloatForm::Root { scale, .. } => {
-                let keyed = |b: &Self, l: usize| vec![b.key_of(l, index)];
-                for row in self.component(3, keyed, index) {
+                // Lookup 0 bounds the exponent, lookup 1 scales.
+                for row in self.keyed(1, self.key_of(1, index)) {
                     self.set(scale, at, row[2]);
                     if self.satisfied(index) {
                         return true;

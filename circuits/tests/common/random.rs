@@ -55,7 +55,7 @@ impl Random {
                     let merged = out[at] * out[at + 1];
                     out.splice(at..at + 2, [merged]);
                 }
-                1 if out[at] % 2 == 0 && out.len() < 5 => {
+                1 if out[at].is_multiple_of(2) && out.len() < 5 => {
                     let half = out[at] / 2;
                     out.splice(at..=at, [2, half]);
                 }

@@ -1,6 +1,5 @@
 //! Hints of float operations, computed with integers exactly as the relations of `circuits/src/lower/float.rs` say.
 
-use p3_field::PrimeCharacteristicRing;
 use vinfer_circuits::field::{F, from_i64};
 use vinfer_circuits::lower::{
     FloatForm, FloatSources, FloatStep, Limbs, MAX_BOOST, RoundHints, align_squares, align_sum,
@@ -210,6 +209,6 @@ fn fill(reader: &Reader<'_>, form: &FloatForm) -> Filler {
         }
     }
     // Every column has a cell for every position, even in an empty domain.
-    debug_assert!(f.0.iter().all(|(_, cells)| !cells.is_empty() && cells[0] - cells[0] == F::ZERO));
+    debug_assert!(f.0.iter().all(|(_, cells)| !cells.is_empty()));
     f
 }

@@ -1,4 +1,5 @@
 //! Faults of a malicious prover: changes of cells, and changes of hints that keep the relation true modulo p.
+#![allow(dead_code)]
 
 use p3_field::{Field, PrimeCharacteristicRing, PrimeField64};
 use vinfer_circuits::field::{F, from_i64};
