@@ -133,7 +133,7 @@ pub enum CompileError {
     },
     /// A dimension other than the batch is symbolic.
     #[error(
-        "dimension {axis} (`{dimension}`) of input `{input}` is not fixed; set it, e.g. with onnxruntime.tools.make_dynamic_shape_fixed"
+        "dimension {axis} (`{dimension}`) of input `{input}` is not fixed; set it, e.g. with `--shape {dimension}=16`, or in the file with onnxruntime.tools.make_dynamic_shape_fixed"
     )]
     DynamicShape {
         /// Input name.

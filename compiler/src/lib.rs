@@ -15,11 +15,13 @@ use std::path::Path;
 
 use vinfer_circuits::program::Program;
 
+pub mod catalogue;
 mod error;
 mod graph;
 mod import;
 mod lower;
 mod onnx;
+mod options;
 mod report;
 mod rewrite;
 mod shapes;
@@ -27,6 +29,7 @@ pub mod solver;
 mod unary;
 
 pub use error::CompileError;
+pub use options::Options;
 pub use report::{Inspection, NodeInfo, PortInfo, Report, Row};
 
 /// A compiled model.
@@ -46,7 +49,15 @@ const MAX_FILE: u64 = 1 << 31;
 /// # Errors
 /// [`CompileError`] names the node that stands in the way and what to do about it.
 pub fn compile_file(path: &Path) -> Result<Compiled, CompileError> {
-    compile_bytes(&read(path)?, directory(path))
+    compile_file_with(path, &Options::default())
+}
+
+/// Like [`compile_file`], with options.
+///
+/// # Errors
+/// [`CompileError`] names the node that stands in the way and what to do about it.
+pub fn compile_file_with(path: &Path, options: &Options) -> Result<Compiled, CompileError> {
+    compile_bytes_with(&read(path)?, directory(path), options)
 }
 
 /// Compiles an ONNX model. `external_dir` is where its external data files are; without it they are refused.
@@ -54,7 +65,20 @@ pub fn compile_file(path: &Path) -> Result<Compiled, CompileError> {
 /// # Errors
 /// [`CompileError`] names the node that stands in the way and what to do about it.
 pub fn compile_bytes(bytes: &[u8], external_dir: Option<&Path>) -> Result<Compiled, CompileError> {
+    compile_bytes_with(bytes, external_dir, &Options::default())
+}
+
+/// Like [`compile_bytes`], with options.
+///
+/// # Errors
+/// [`CompileError`] names the node that stands in the way and what to do about it.
+pub fn compile_bytes_with(
+    bytes: &[u8],
+    external_dir: Option<&Path>,
+    options: &Options,
+) -> Result<Compiled, CompileError> {
     let mut graph = import::import(bytes, external_dir)?;
+    options.apply(&mut graph)?;
     check_quantised(&graph)?;
     rewrite::rewrite(&mut graph)?;
     let (program, report) = lower::Lowering::new(&graph).run()?;
@@ -74,7 +98,20 @@ pub fn inspect_file(path: &Path) -> Result<Inspection, CompileError> {
 /// # Errors
 /// [`CompileError`] only if the bytes are no readable ONNX graph.
 pub fn inspect_bytes(bytes: &[u8], external_dir: Option<&Path>) -> Result<Inspection, CompileError> {
+    inspect_bytes_with(bytes, external_dir, &Options::default())
+}
+
+/// Like [`inspect_bytes`], with options.
+///
+/// # Errors
+/// [`CompileError`] if the bytes are no readable ONNX graph, or the options do not fit it.
+pub fn inspect_bytes_with(
+    bytes: &[u8],
+    external_dir: Option<&Path>,
+    options: &Options,
+) -> Result<Inspection, CompileError> {
     let mut graph = import::import(bytes, external_dir)?;
+    options.apply(&mut graph)?;
     let quantised = check_quantised(&graph);
     rewrite::rewrite(&mut graph)?;
     let opset = graph.opset;

@@ -7,13 +7,15 @@ pub struct Row {
     pub node: String,
     /// ONNX operators that the operation stands for, e.g. `DequantizeLinear+Conv+QuantizeLinear`.
     pub operators: String,
-    /// Primitive of the program: `Contract`, `Add`, `Sum`, `Lookup`, `MaxPool` or `Rewire`.
+    /// Primitive of the program: the name of its [`vinfer_circuits::program::Op`].
     pub primitive: &'static str,
+    /// Why the result is exact: a method of [`crate::catalogue`].
+    pub exactness: &'static str,
     /// Shape of the result.
     pub shape: Vec<u32>,
     /// Number of elements of the result.
     pub elements: u64,
-    /// Multiplications by weights.
+    /// Multiplications.
     pub macs: u64,
     /// Requantisations in LINE form.
     pub line: usize,

@@ -53,7 +53,7 @@ const GRAPHS: &[(&str, &str, &str)] = &[
     ("zero_point_other_type", "BadAttribute", "`wd`"),
 ];
 
-/// Models that are not refused yet.
+/// Models with a declared output type of their own.
 const OPEN: &[&str] = &["output_other_type"];
 
 fn directory(kind: &str) -> PathBuf {
@@ -86,7 +86,6 @@ fn broken_graphs() {
 
 /// The runtime refuses a graph output whose declared type is not that of the tensor.
 #[test]
-#[ignore = "declared output types are not checked yet"]
 fn declared_output_types() {
     for name in OPEN {
         compile("graph", name).expect_err(name);

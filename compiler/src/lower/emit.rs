@@ -82,6 +82,7 @@ impl Lowering<'_> {
             node: node.to_owned(),
             operators: operators.to_owned(),
             primitive,
+            exactness: crate::catalogue::note(operators, primitive),
             shape: output.shape.clone(),
             elements,
             macs,

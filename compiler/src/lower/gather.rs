@@ -10,7 +10,7 @@ use super::moves::{Move, MoveKind};
 use super::pending::Pending;
 use super::ports::leading_batch;
 use super::qdq::quantise;
-use super::state::{Input, Real, State};
+use super::state::{Input, Integer, Real, State};
 use crate::error::CompileError;
 use crate::graph::Node;
 
@@ -110,19 +110,30 @@ impl Lowering<'_> {
         self.reshaped(node, value, shape)
     }
 
+    /// An int64 graph input whose elements are between -32768 and 32767 (masks, positions).
+    pub(super) fn small_integers(&mut self, node: &Node, input: &Input) -> Result<Integer, CompileError> {
+        let int_type = IntType::Range { min: -32768, max: 32767 };
+        let value = self.index_port(input, int_type);
+        Ok(Integer { value: self.moved(node, value, &input.moves)?, effective: int_type })
+    }
+
     /// The graph input that selects among `rows` rows.
     fn index_value(&mut self, node: &Node, input: &Input, rows: u32) -> Result<ValueId, CompileError> {
         let max = i32::try_from(rows).ok().and_then(|r| r.checked_sub(1)).filter(|&max| max >= 0);
         let max = max.ok_or_else(|| node.bad_shape("the table has no rows, or too many"))?;
-        let quantisation =
-            Quantisation { scale_bits: 1f32.to_bits(), zero_point: 0, int_type: IntType::Range { min: 0, max } };
+        Ok(self.index_port(input, IntType::Range { min: 0, max }))
+    }
+
+    /// The integers of an int64 graph input in a range.
+    fn index_port(&mut self, input: &Input, int_type: IntType) -> ValueId {
+        let quantisation = Quantisation { scale_bits: 1f32.to_bits(), zero_point: 0, int_type };
         let declared = &self.graph.inputs[input.port];
         let known = self
             .inputs
             .iter()
             .find(|p| p.name == declared.name && self.values[p.value as usize].quantisation == quantisation);
         if let Some(port) = known {
-            return Ok(port.value);
+            return port.value;
         }
         let value = self.values.len() as ValueId;
         self.values.push(Value { name: declared.name.clone(), shape: input.declared.clone(), quantisation });
@@ -132,6 +143,6 @@ impl Lowering<'_> {
             value,
             leading_batch: leading_batch(declared),
         });
-        Ok(value)
+        value
     }
 }

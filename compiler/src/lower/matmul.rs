@@ -28,7 +28,8 @@ impl Lowering<'_> {
                 "fold alpha and beta into the weights and the bias before quantising",
             ));
         }
-        let bias = if has_bias { Bias::State(self.state(node, 2)?) } else { Bias::None };
+        let state = if has_bias { Some(self.state(node, 2)?.clone()) } else { None };
+        let bias = state.as_ref().map_or(Bias::None, Bias::State);
         let parts = self.gemm_parts(node, &input, &weights, bias, alpha, true)?;
         if float {
             return self.scaled_contract(node, &parts);
@@ -40,7 +41,8 @@ impl Lowering<'_> {
         let axis = if node.int("transB", 0)? == 0 { 1 } else { 0 };
         let input = self.integer_operand(node, 0, 1)?;
         let weights = self.integer_weights(node, 3, 4, axis)?;
-        let bias = self.constant(node, 6)?.map_or(Bias::None, Bias::Raw);
+        let tensor = self.constant(node, 6)?.cloned();
+        let bias = tensor.as_ref().map_or(Bias::None, Bias::Raw);
         let parts = self.gemm_parts(node, &input, &weights, bias, node.float("alpha", 1.0)?, false)?;
         if node.input(7).is_none() {
             return self.scaled_contract(node, &parts);
@@ -50,7 +52,7 @@ impl Lowering<'_> {
     }
 
     fn gemm_parts(
-        &self,
+        &mut self,
         node: &Node,
         input: &Real,
         weights: &Weights,
@@ -58,9 +60,6 @@ impl Lowering<'_> {
         alpha: f32,
         fused: bool,
     ) -> Result<ContractParts, CompileError> {
-        if node.int("transA", 0)? != 0 {
-            return Err(node.unsupported("transA = 1", "transpose the activations with a Transpose node"));
-        }
         if !alpha.is_finite() || alpha <= 0.0 {
             return Err(node.bad_attribute("alpha", "must be positive"));
         }
@@ -68,7 +67,11 @@ impl Lowering<'_> {
         if self.value_ref(input.value).shape.len() != 2 {
             return Err(node.bad_shape("Gemm needs a matrix"));
         }
-        self.matrix_product(node, input, weights, bias, alpha, transposed, fused)
+        let mut input = input.clone();
+        if node.int("transA", 0)? != 0 {
+            input.value = self.transposed(node, input.value, vec![1, 0])?;
+        }
+        self.matrix_product(node, &input, weights, bias, alpha, transposed, fused)
     }
 
     pub(super) fn matmul(&mut self, node: &Node) -> Result<State, CompileError> {

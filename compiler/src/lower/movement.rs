@@ -11,7 +11,7 @@ use crate::graph::Node;
 use crate::shapes;
 
 /// Operators whose result is their first input's elements in another arrangement.
-pub(super) const OPERATORS: &[&str] = &[
+pub(crate) const OPERATORS: &[&str] = &[
     "Reshape",
     "Flatten",
     "Transpose",

@@ -23,7 +23,7 @@ struct Rows {
 
 impl Lowering<'_> {
     pub(super) fn layer_normalisation(&mut self, node: &Node) -> Result<State, CompileError> {
-        let real = self.normalised_input(node)?;
+        let real = self.function_of(node, 0)?;
         let (integers, rows) = self.rows(node, &real)?;
         let (gain, bias) = (self.vector(node, 1, rows.size)?, self.vector(node, 2, rows.size)?);
         let Some(gain) = gain else { return Err(node.bad_attribute("Scale", "missing")) };
@@ -42,7 +42,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn rms_normalisation(&mut self, node: &Node) -> Result<State, CompileError> {
-        let real = self.normalised_input(node)?;
+        let real = self.function_of(node, 0)?;
         let (_, rows) = self.rows(node, &real)?;
         let Some(gain) = self.vector(node, 1, rows.size)? else { return Err(node.bad_attribute("scale", "missing")) };
         let epsilon = node.float("epsilon", 1e-5)?;
@@ -59,16 +59,6 @@ impl Lowering<'_> {
             self.times(node, x, Operand::Value(inverse))?
         };
         self.with_gain(node, scaled, &rows, &gain, |c, sign| vec![Step::Multiply(sign * gain[c])])
-    }
-
-    fn normalised_input(&self, node: &Node) -> Result<Real, CompileError> {
-        match self.state(node, 0)? {
-            State::Real(real) => {
-                self.check_exact(node, real)?;
-                Ok(real.clone())
-            }
-            _ => self.dequantised(node, 0),
-        }
     }
 
     /// The input as rows of the normalised axes: the integers and the floats.

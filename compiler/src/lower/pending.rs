@@ -4,13 +4,14 @@ use vinfer_circuits::program::{IntType, Quantisation};
 
 use super::Lowering;
 use super::add::AddParts;
+use super::attention::MatMulParts;
 use super::contract::ContractParts;
 use super::elementwise::MulParts;
 use super::gather::RowsParts;
 use super::pair::PairParts;
 use super::pieces::Pieces;
 use super::pool::SumParts;
-use super::products::{MatMulParts, ProductParts};
+use super::products::ProductParts;
 use super::softmax::SoftmaxParts;
 use super::state::{Integer, State};
 use crate::error::CompileError;

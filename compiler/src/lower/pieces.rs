@@ -40,6 +40,9 @@ pub(super) enum Source {
 
 impl Lowering<'_> {
     pub(super) fn concat(&mut self, node: &Node) -> Result<State, CompileError> {
+        if !node.attributes.contains_key("axis") {
+            return Err(node.bad_attribute("axis", "missing"));
+        }
         let mut states = Vec::with_capacity(node.inputs.len());
         for index in 0..node.inputs.len() {
             states.push(self.state(node, index)?.clone());

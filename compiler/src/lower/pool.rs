@@ -88,11 +88,7 @@ impl Lowering<'_> {
             let parts = self.average_parts(node, real, true)?;
             return Ok(State::Pending(Rc::new(Pending::Sum(parts))));
         }
-        let real = match self.state(node, 0)? {
-            State::Real(real) => real.clone(),
-            _ => self.dequantised(node, 0)?,
-        };
-        self.check_exact(node, &real)?;
+        let real = self.function_of(node, 0)?;
         self.float_average(node, &real)
     }
 

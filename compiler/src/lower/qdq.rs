@@ -14,6 +14,9 @@ use crate::onnx::proto::data_type;
 use crate::onnx::tensor::{Data, Tensor};
 use crate::shapes;
 
+/// Operators that ONNX Runtime removes where they have no effect.
+const ELIMINATED: &[&str] = &["Expand", "Slice", "Cast", "Pad", "Concat", "Add", "Sub", "Mul", "Div", "Dropout"];
+
 impl Lowering<'_> {
     pub(super) fn dequantise(&mut self, node: &Node) -> Result<State, CompileError> {
         match self.state(node, 0)?.clone() {
@@ -55,7 +58,7 @@ impl Lowering<'_> {
             State::Float(tensor) => self.quantise_float(node, &tensor, quantisation)?,
             State::Pending(pending) => return self.complete(node, &pending, quantisation, effective),
             State::Real(real) => {
-                if real.table.is_none() && real.quantisation != quantisation {
+                if real.quantisation != quantisation && self.stands_for_itself(&real) {
                     self.refuse_moved_pair(node)?;
                 }
                 self.quantise_real(node, &real, quantisation)?
@@ -88,23 +91,31 @@ impl Lowering<'_> {
         self.emit_lookup((&node.name, "table"), node, real.value, table, quantisation)
     }
 
-    /// ONNX Runtime may move or drop a Transpose and then merge the Q/DQ pairs on its two sides into one with new
-    /// parameters; whether it does depends on the rest of the graph.
+    /// Whether a function of a tensor is its plain dequantisation.
+    fn stands_for_itself(&self, real: &Real) -> bool {
+        let plain = Real { table: None, ..real.clone() };
+        real.table.is_none() || (is_byte(real.quantisation.int_type) && real.table() == plain.table())
+    }
+
+    /// ONNX Runtime may move or drop an operator without effect and then merge the Q/DQ pairs on its two sides into one
+    /// with new parameters; whether it does depends on the rest of the graph.
     fn refuse_moved_pair(&self, node: &Node) -> Result<(), CompileError> {
         let mut name = node.input(0).unwrap_or_default();
-        while let Some(source) = self.graph.nodes.iter().find(|n| n.output() == name) {
+        while let Some(source) = self.graph.nodes.iter().find(|n| n.outputs.iter().any(|o| o == name)) {
+            let shape = |name: &str| self.states.get(name).and_then(|state| self.shape_of(state));
+            let from = source.input(0).unwrap_or_default();
             match source.op.as_str() {
-                "Transpose" => {
+                "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Identity" => {}
+                "DequantizeLinear" | "com.microsoft.DequantizeLinear" => break,
+                op if op == "Transpose" || (ELIMINATED.contains(&op) && shape(from) == shape(name)) => {
                     return Err(source.unsupported(
-                        "its input and output have different quantisation parameters",
-                        "use the same scale and zero point on both sides",
+                        "it has no effect, and its input and output have different quantisation parameters",
+                        "use the same scale and zero point on both sides, or remove the operator",
                     ));
                 }
-                "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Identity" => {
-                    name = source.input(0).unwrap_or_default();
-                }
-                _ => break,
+                _ => {}
             }
+            name = from;
         }
         Ok(())
     }

@@ -12,11 +12,7 @@ use crate::shapes;
 
 impl Lowering<'_> {
     pub(super) fn reduce_floats(&mut self, node: &Node) -> Result<State, CompileError> {
-        let real = match self.state(node, 0)? {
-            State::Real(real) => real.clone(),
-            _ => self.dequantised(node, 0)?,
-        };
-        self.check_exact(node, &real)?;
+        let real = self.function_of(node, 0)?;
         let shape = self.value_ref(real.value).shape.clone();
         let axes = self.reduced_axes(node, shape.len())?;
         let Some(axes) = axes else { return Ok(State::Real(real)) };
@@ -53,7 +49,9 @@ impl Lowering<'_> {
             _ => (0..rank).collect(),
         };
         axes.sort_unstable();
-        axes.dedup();
+        if axes.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(node.bad_attribute("axes", "repeated axes"));
+        }
         Ok(Some(axes))
     }
 

@@ -63,6 +63,12 @@ impl Lowering<'_> {
         };
         let (out, scales) = self.resized(node, shape, old)?;
         shapes::check(node, &out)?;
+        if matches!(coordinates, Coordinates::HalfPixelSymmetric) && !robust(shape, &out, &scales, nearest) {
+            return Err(node.unsupported(
+                "half_pixel_symmetric with a coordinate at the border of two elements",
+                "use coordinate_transformation_mode = half_pixel",
+            ));
+        }
         let lists = shape.iter().zip(&out).zip(&scales).map(|((&from, &to), &scale)| {
             let all = (0..to).map(|i| {
                 let index =
@@ -114,6 +120,17 @@ impl Lowering<'_> {
         }
         Ok((out, scales))
     }
+}
+
+/// Whether small differences of the symmetric coordinates select the same elements.
+fn robust(shape: &[u32], out: &[u32], scales: &[f32], nearest: Nearest) -> bool {
+    shape.iter().zip(out).zip(scales).all(|((&from, &to), &scale)| {
+        (0..to).all(|i| {
+            let x = Coordinates::HalfPixelSymmetric.of(i, scale, from, to);
+            let at = |x: f32| nearest.of(x, scale).clamp(0, i64::from(from) - 1);
+            scale == 1.0 || at(x - 1e-4) == at(x + 1e-4)
+        })
+    })
 }
 
 impl Coordinates {

@@ -26,8 +26,12 @@ impl Lowering<'_> {
         }
         let mut all = vec![AxisIndices::Run { start: 0, step: 1 }; shape.len()];
         let mut out = shape.to_vec();
+        let mut seen = vec![false; shape.len()];
         for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
             let axis = shapes::axis(node, axis, shape.len())?;
+            if std::mem::replace(&mut seen[axis], true) {
+                return Err(node.bad_attribute("axes", "repeated axes"));
+            }
             let len = i64::from(shape[axis]);
             let step = i32::try_from(step).ok().filter(|&s| s != 0 && s != i32::MIN);
             let step = step.ok_or_else(|| node.bad_attribute("steps", "zero or too large"))?;

@@ -18,11 +18,7 @@ const MAX_POWERS: usize = 1 << 17;
 
 impl Lowering<'_> {
     pub(super) fn float_softmax(&mut self, node: &Node) -> Result<State, CompileError> {
-        let real = match self.state(node, 0)? {
-            State::Real(real) => real.clone(),
-            _ => self.dequantised(node, 0)?,
-        };
-        self.check_exact(node, &real)?;
+        let real = self.function_of(node, 0)?;
         Ok(State::Float(self.softmax_of(node, &real)?))
     }
 

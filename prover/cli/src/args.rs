@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use crate::engine::Options;
+
 /// Compile, run, prove and verify quantised ONNX models.
 ///
 /// Exit codes: 0 done or accepted, 1 proof rejected, 2 bad input or usage.
@@ -51,6 +53,21 @@ pub(crate) enum Command {
     Verify(Verify),
 }
 
+/// Sizes that a model leaves open.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Shapes {
+    /// Shape of an input (`ids=1,128`), or size of a symbolic dimension (`sequence=128`); may be repeated
+    #[arg(long = "shape", value_name = "NAME=SIZES", value_parser = parse_shape)]
+    pub(crate) shapes: Vec<(String, Vec<u32>)>,
+}
+
+impl Shapes {
+    /// The compiler's options.
+    pub(crate) fn options(&self) -> Options {
+        Options { shapes: self.shapes.clone() }
+    }
+}
+
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
@@ -66,6 +83,9 @@ pub(crate) struct Inspect {
     /// Prove sample 0 of this file instead of made-up values; implies --measure
     #[arg(long, value_name = "IN.npz")]
     pub(crate) input: Option<PathBuf>,
+    /// Sizes that the model leaves open.
+    #[command(flatten)]
+    pub(crate) shapes: Shapes,
 }
 
 /// Arguments of `quantize`.
@@ -121,6 +141,9 @@ pub(crate) struct Compile {
     /// Program file to write
     #[arg(short, long, value_name = "MODEL.vinfer")]
     pub(crate) output: PathBuf,
+    /// Sizes that the model leaves open.
+    #[command(flatten)]
+    pub(crate) shapes: Shapes,
 }
 
 /// Arguments of `setup`.
@@ -207,6 +230,9 @@ pub(crate) enum ArgumentError {
     /// Not a percentage that leaves a range.
     #[error("expected a percentage above 50 and at most 100")]
     Percentage,
+    /// Not a name with sizes.
+    #[error("expected NAME=SIZES with sizes such as 128 or 1,3,224,224")]
+    Shape,
     /// Not 32 bytes in hexadecimal.
     #[error("expected 64 hexadecimal digits (32 bytes)")]
     Context,
@@ -226,6 +252,14 @@ fn parse_samples(text: &str) -> Result<Range<u64>, ArgumentError> {
 
 fn parse_percentage(text: &str) -> Result<f64, ArgumentError> {
     text.parse().ok().filter(|p| *p > 50.0 && *p <= 100.0).ok_or(ArgumentError::Percentage)
+}
+
+fn parse_shape(text: &str) -> Result<(String, Vec<u32>), ArgumentError> {
+    // The name may hold any character, even `=`.
+    let (name, sizes) = text.rsplit_once('=').ok_or(ArgumentError::Shape)?;
+    let sizes = sizes.split(',').map(|size| size.trim().parse::<u32>().ok().filter(|&s| s > 0));
+    let sizes = sizes.collect::<Option<Vec<u32>>>().ok_or(ArgumentError::Shape)?;
+    if name.is_empty() { Err(ArgumentError::Shape) } else { Ok((name.to_owned(), sizes)) }
 }
 
 fn parse_context(text: &str) -> Result<[u8; 32], ArgumentError> {
@@ -253,6 +287,15 @@ mod tests {
         assert_eq!(parse_samples("5..2"), Err(ArgumentError::EmptyRange));
         for bad in ["", "..", "1..", "..3", "-1", "1..2..3", "1..=3", "x", "18446744073709551615"] {
             assert_eq!(parse_samples(bad), Err(ArgumentError::Samples), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shapes_are_names_with_sizes() {
+        assert_eq!(parse_shape("x=1,3, 8"), Ok(("x".to_owned(), vec![1, 3, 8])));
+        assert_eq!(parse_shape("a=b=4"), Ok(("a=b".to_owned(), vec![4])));
+        for bad in ["", "x", "x=", "=3", "x=0", "x=1,,2", "x=-1"] {
+            assert_eq!(parse_shape(bad), Err(ArgumentError::Shape), "{bad}");
         }
     }
 

@@ -17,7 +17,7 @@ use vinfer_prover::{ProveError, ProvingKeyError, SetupError};
 use vinfer_quantiser::QuantiseError;
 
 pub(crate) use stages::{Measured, arbitrary_input, measure};
-pub(crate) use vinfer_compiler::{CompileError as Problem, Inspection, NodeInfo, Row};
+pub(crate) use vinfer_compiler::{CompileError as Problem, Inspection, NodeInfo, Options, Row};
 pub(crate) use vinfer_prover::{Proved, ProvingKey};
 pub(crate) use vinfer_verifier::{Expected, Verified};
 
@@ -99,16 +99,16 @@ pub(crate) struct Keys {
 ///
 /// # Errors
 /// The model is not readable.
-pub(crate) fn inspect(model: &[u8], directory: &Path) -> Result<Inspection, EngineError> {
-    Ok(vinfer_compiler::inspect_bytes(model, Some(directory))?)
+pub(crate) fn inspect(model: &[u8], directory: &Path, options: &Options) -> Result<Inspection, EngineError> {
+    Ok(vinfer_compiler::inspect_bytes_with(model, Some(directory), options)?)
 }
 
 /// Compiles an ONNX model; external data lies in `directory`.
 ///
 /// # Errors
 /// The model is not readable or not supported.
-pub(crate) fn compile(model: &[u8], directory: Option<&Path>) -> Result<Compiled, EngineError> {
-    Ok(vinfer_compiler::compile_bytes(model, directory)?)
+pub(crate) fn compile(model: &[u8], directory: Option<&Path>, options: &Options) -> Result<Compiled, EngineError> {
+    Ok(vinfer_compiler::compile_bytes_with(model, directory, options)?)
 }
 
 /// The constraint system of a program, for its size.

@@ -40,8 +40,11 @@ impl PortSpec {
             (PortType::Float32, _) => Kind::F32,
             (PortType::Integer, IntType::U8) => Kind::U8,
             (PortType::Integer, IntType::I8) => Kind::I8,
-            // Other types are not compiled yet.
-            (PortType::Integer | PortType::Int64, _) => Kind::F32,
+            (PortType::Integer, IntType::U16) => Kind::U16,
+            (PortType::Integer, IntType::I16) => Kind::I16,
+            (PortType::Integer, IntType::Bool) => Kind::Bool,
+            (PortType::Integer, IntType::I32 | IntType::F32) => Kind::I32,
+            (PortType::Integer, IntType::Range { .. }) | (PortType::Int64, _) => Kind::I64,
         };
         let sample_shape = match shape.split_first() {
             Some((1, rest)) if leading_batch => rest,
@@ -76,28 +79,42 @@ impl PortSpec {
         self.sample_shape.iter().fold(String::from("[S"), |text, d| format!("{text}, {d}")) + "]"
     }
 
-    /// Centred integers of file elements; `Err` is the index of a NaN.
-    fn centre(&self, data: &Data) -> Result<Vec<i32>, usize> {
-        let zero_point = self.quantisation.zero_point;
+    /// Centred integers of file elements.
+    fn centre(&self, data: &Data) -> Result<Vec<i32>, Misfit> {
+        let q = &self.quantisation;
         match data {
             Data::F32(values) => {
-                values.iter().enumerate().map(|(at, &x)| boundary::quantise(x, &self.quantisation).ok_or(at)).collect()
+                let centred = values.iter().enumerate();
+                centred.map(|(at, &x)| boundary::quantise(x, q).ok_or(Misfit::NotANumber(at))).collect()
             }
-            Data::U8(values) => Ok(values.iter().map(|&raw| i32::from(raw) - zero_point).collect()),
-            Data::I8(values) => Ok(values.iter().map(|&raw| i32::from(raw) - zero_point).collect()),
+            Data::Integer(_, values) => {
+                let inside = |(at, &raw): (usize, &i64)| {
+                    let centred = raw.saturating_sub(i64::from(q.zero_point));
+                    let fits = (i64::from(q.lo())..=i64::from(q.hi())).contains(&centred);
+                    fits.then_some(centred as i32).ok_or(Misfit::OutOfRange(at, raw))
+                };
+                values.iter().enumerate().map(inside).collect()
+            }
         }
     }
 
     /// File elements of centred integers, in the declared type.
     pub(crate) fn declare(&self, centred: &[i32]) -> Data {
-        let raw = centred.iter().map(|&c| c + self.quantisation.zero_point);
+        let q = &self.quantisation;
         match self.kind {
-            Kind::F32 => Data::F32(centred.iter().map(|&c| boundary::dequantise(c, &self.quantisation)).collect()),
+            Kind::F32 => Data::F32(centred.iter().map(|&c| boundary::dequantise(c, q)).collect()),
             // In range: a program's values lie within their integer type.
-            Kind::U8 => Data::U8(raw.map(|v| v as u8).collect()),
-            Kind::I8 => Data::I8(raw.map(|v| v as i8).collect()),
+            kind => Data::Integer(kind, centred.iter().map(|&c| i64::from(c) + i64::from(q.zero_point)).collect()),
         }
     }
+}
+
+/// A file element that has no place in a tensor: its flat index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Misfit {
+    NotANumber(usize),
+    /// With the element.
+    OutOfRange(usize, i64),
 }
 
 /// Named arrays of several samples' outputs, sample axis first. A graph output listed twice gives one array.

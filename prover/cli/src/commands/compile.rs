@@ -17,7 +17,7 @@ pub(crate) fn run(args: &Compile) -> Result<Outcome, CliError> {
     let watch = Stopwatch::start();
     let progress = Progress::start("compiling");
     let (model, directory) = read_model(&args.model)?;
-    let compiled = engine::compile(&model, Some(directory))
+    let compiled = engine::compile(&model, Some(directory), &args.shapes.options())
         .map_err(|source| CliError::Engine { path: args.model.clone(), source })?;
     let bytes = program::to_bytes(&compiled.program);
     target.write(&bytes)?;

@@ -32,7 +32,7 @@ pub(crate) fn run(json: bool) -> Result<Outcome, CliError> {
     let pixels = pixels(inputs.path()).ok_or(CliError::Demo(DemoError::Sample))?;
     say(format!("A handwritten digit, 8 x 8 pixels:\n\n{}\n", picture(&pixels)));
 
-    let program = engine::compile(MODEL, None).map_err(failed)?.program;
+    let program = engine::compile(MODEL, None, &engine::Options::default()).map_err(failed)?.program;
     say(format!("compile  {} operations", program.ops.len()));
 
     let progress = Progress::start("making keys");
@@ -95,7 +95,7 @@ fn pixels(path: &std::path::Path) -> Option<Vec<f32>> {
     let count = (SIDE * SIDE) as u64;
     match ArrayFile::open(path).ok()?.read(INPUT_NAME, Kind::F32, 0..count).ok()? {
         Data::F32(pixels) => Some(pixels),
-        Data::U8(_) | Data::I8(_) => None,
+        Data::Integer(..) => None,
     }
 }
 

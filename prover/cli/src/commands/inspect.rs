@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Inspect) -> Result<Outcome, CliError> {
     let target = args.html.as_deref().map(Target::check).transpose()?;
     let (model, directory) = read_model(&args.model)?;
     let progress = Progress::start("inspecting");
-    let inspection = engine::inspect(&model, directory).map_err(failed)?;
+    let inspection = engine::inspect(&model, directory, &args.shapes.options()).map_err(failed)?;
     let mut problems: Vec<String> = inspection.problems.iter().map(ToString::to_string).collect();
     let mut parts: Vec<Problem> = inspection.problems.iter().map(Problem::of).collect();
     let (mut cost, mut padded, mut ports) = (None, Vec::new(), (Vec::new(), Vec::new()));
@@ -170,6 +170,7 @@ fn row_json(row: &Row, lookups: Option<u64>) -> Value {
         "node": row.node,
         "operators": row.operators,
         "primitive": row.primitive,
+        "exactness": row.exactness,
         "shape": row.shape,
         "elements": row.elements,
         "macs": row.macs,

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Quantize) -> Result<Outcome, CliError> {
         source @ vinfer_quantiser::QuantiseError::Data { .. } => data_failed(source),
         source => CliError::Engine { path: args.model.clone(), source: EngineError::Quantise(source) },
     })?;
-    let compiled = engine::compile(&quantised.model, None);
+    let compiled = engine::compile(&quantised.model, None, &engine::Options::default());
     let exact = compiled.as_ref().ok().and_then(|c| exact_accuracy(&c.program, &quantised));
     let compiles = compiled.map(|_| ()).map_err(|error| error.to_string());
     let json = report_json(args, &quantised, exact.as_ref(), &compiles);

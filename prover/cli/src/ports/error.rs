@@ -80,6 +80,22 @@ pub(crate) enum PortError {
         /// Flat index in the sample.
         element: u64,
     },
+    /// An integer that the model has no place for, such as an index beyond a table.
+    #[error("array `{name}` sample {sample} element {element} is {value}, outside {min}..={max}")]
+    OutOfRange {
+        /// Name of the port.
+        name: String,
+        /// Sample in the file.
+        sample: u64,
+        /// Flat index in the sample.
+        element: u64,
+        /// The element.
+        value: i64,
+        /// Smallest that fits.
+        min: i32,
+        /// Largest that fits.
+        max: i32,
+    },
 }
 
 fn list(names: &[String]) -> String {

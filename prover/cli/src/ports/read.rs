@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
-use super::{PortError, PortSpec, Sample};
+use super::{Misfit, PortError, PortSpec, Sample};
 use crate::tensors::{ArrayFile, Data};
 
 /// Reads and quantises samples `range` of every input.
@@ -18,10 +18,17 @@ pub(crate) fn read_inputs(path: &Path, ports: &[PortSpec], range: Range<u64>) ->
     let mut result: Vec<Sample> = vec![Vec::with_capacity(ports.len()); count];
     for (data, port) in read(&mut file, ports, range.clone())?.iter().zip(ports) {
         let len = port.sample_len();
-        let centred = port.centre(data).map_err(|at| PortError::NotANumber {
-            name: port.name.clone(),
-            sample: range.start + at as u64 / len,
-            element: at as u64 % len,
+        let place = |at: usize| (port.name.clone(), range.start + at as u64 / len, at as u64 % len);
+        let centred = port.centre(data).map_err(|misfit| match misfit {
+            Misfit::NotANumber(at) => {
+                let (name, sample, element) = place(at);
+                PortError::NotANumber { name, sample, element }
+            }
+            Misfit::OutOfRange(at, value) => {
+                let (name, sample, element) = place(at);
+                let (min, max) = (port.quantisation.int_type.min(), port.quantisation.int_type.max());
+                PortError::OutOfRange { name, sample, element, value, min, max }
+            }
         })?;
         for (sample, elements) in result.iter_mut().zip(centred.chunks(len as usize)) {
             sample.push(elements.to_vec());

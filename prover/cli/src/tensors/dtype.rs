@@ -13,14 +13,30 @@ pub(crate) enum Kind {
     U8,
     /// Signed 8-bit integer.
     I8,
+    /// Unsigned 16-bit integer.
+    U16,
+    /// Signed 16-bit integer.
+    I16,
+    /// Signed 32-bit integer.
+    I32,
+    /// Signed 64-bit integer.
+    I64,
+    /// Truth value.
+    Bool,
 }
 
 impl Kind {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] =
+        [Self::F32, Self::U8, Self::I8, Self::U16, Self::I16, Self::I32, Self::I64, Self::Bool];
+
     /// Bytes per element.
     pub(crate) const fn size(self) -> u64 {
         match self {
-            Self::F32 => 4,
-            Self::U8 | Self::I8 => 1,
+            Self::U8 | Self::I8 | Self::Bool => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::F32 | Self::I32 => 4,
+            Self::I64 => 8,
         }
     }
 
@@ -30,6 +46,25 @@ impl Kind {
             Self::F32 => "<f4",
             Self::U8 => "|u1",
             Self::I8 => "|i1",
+            Self::U16 => "<u2",
+            Self::I16 => "<i2",
+            Self::I32 => "<i4",
+            Self::I64 => "<i8",
+            Self::Bool => "|b1",
+        }
+    }
+
+    /// Smallest and largest integer; `None` for floats.
+    pub(crate) const fn range(self) -> Option<(i64, i64)> {
+        match self {
+            Self::F32 => None,
+            Self::U8 => Some((0, 255)),
+            Self::I8 => Some((-128, 127)),
+            Self::U16 => Some((0, 65535)),
+            Self::I16 => Some((-32768, 32767)),
+            Self::I32 => Some((i32::MIN as i64, i32::MAX as i64)),
+            Self::I64 => Some((i64::MIN, i64::MAX)),
+            Self::Bool => Some((0, 1)),
         }
     }
 }
@@ -40,6 +75,11 @@ impl fmt::Display for Kind {
             Self::F32 => "float32",
             Self::U8 => "uint8",
             Self::I8 => "int8",
+            Self::U16 => "uint16",
+            Self::I16 => "int16",
+            Self::I32 => "int32",
+            Self::I64 => "int64",
+            Self::Bool => "bool",
         })
     }
 }
@@ -81,10 +121,8 @@ impl fmt::Display for Element {
 pub(crate) enum Data {
     /// Floats.
     F32(Vec<f32>),
-    /// Unsigned bytes.
-    U8(Vec<u8>),
-    /// Signed bytes.
-    I8(Vec<i8>),
+    /// Integers or truth values, in the range of their type.
+    Integer(Kind, Vec<i64>),
 }
 
 impl Data {
@@ -92,8 +130,7 @@ impl Data {
     pub(crate) const fn kind(&self) -> Kind {
         match self {
             Self::F32(_) => Kind::F32,
-            Self::U8(_) => Kind::U8,
-            Self::I8(_) => Kind::I8,
+            Self::Integer(kind, _) => *kind,
         }
     }
 
@@ -101,17 +138,25 @@ impl Data {
     pub(crate) fn to_le_bytes(&self) -> Vec<u8> {
         match self {
             Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::U8(v) => v.clone(),
-            Self::I8(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::Integer(kind, v) => {
+                let size = kind.size() as usize;
+                v.iter().flat_map(|x| x.to_le_bytes().into_iter().take(size)).collect()
+            }
         }
     }
 
     /// Decodes little-endian bytes; a trailing partial element is dropped.
     pub(crate) fn from_le_bytes(kind: Kind, bytes: &[u8]) -> Self {
+        let integers = |v: Vec<i64>| Self::Integer(kind, v);
         match kind {
             Kind::F32 => Self::F32(bytes.as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect()),
-            Kind::U8 => Self::U8(bytes.to_vec()),
-            Kind::I8 => Self::I8(bytes.iter().map(|b| i8::from_le_bytes([*b])).collect()),
+            Kind::U8 => integers(bytes.iter().map(|&b| i64::from(b)).collect()),
+            Kind::I8 => integers(bytes.iter().map(|&b| i64::from(i8::from_le_bytes([b]))).collect()),
+            Kind::Bool => integers(bytes.iter().map(|&b| i64::from(b != 0)).collect()),
+            Kind::U16 => integers(chunks(bytes, |c| i64::from(u16::from_le_bytes(c)))),
+            Kind::I16 => integers(chunks(bytes, |c| i64::from(i16::from_le_bytes(c)))),
+            Kind::I32 => integers(chunks(bytes, |c| i64::from(i32::from_le_bytes(c)))),
+            Kind::I64 => integers(chunks(bytes, i64::from_le_bytes)),
         }
     }
 
@@ -119,20 +164,25 @@ impl Data {
     pub(crate) fn to_strings(&self) -> Vec<String> {
         match self {
             Self::F32(v) => v.iter().map(ToString::to_string).collect(),
-            Self::U8(v) => v.iter().map(ToString::to_string).collect(),
-            Self::I8(v) => v.iter().map(ToString::to_string).collect(),
+            Self::Integer(Kind::Bool, v) => v.iter().map(|x| (*x != 0).to_string()).collect(),
+            Self::Integer(_, v) => v.iter().map(ToString::to_string).collect(),
         }
     }
 
     /// Position of the first of the largest elements; `None` where there is no choice.
     pub(crate) fn argmax(&self) -> Option<usize> {
-        let values: Vec<f32> = match self {
-            Self::F32(v) => v.clone(),
-            Self::U8(v) => v.iter().map(|&x| f32::from(x)).collect(),
-            Self::I8(v) => v.iter().map(|&x| f32::from(x)).collect(),
+        let first = |best: Option<(usize, f64)>, (at, x): (usize, f64)| match best {
+            Some((_, most)) if x.total_cmp(&most).is_le() => best,
+            _ => Some((at, x)),
         };
-        let best = values.iter().enumerate().max_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i)))?;
-        (values.len() > 1).then_some(best.0)
+        let (len, best) = match self {
+            Self::F32(v) => (v.len(), v.iter().map(|&x| f64::from(x)).enumerate().fold(None, first)),
+            Self::Integer(_, v) => {
+                let best = v.iter().enumerate().max_by_key(|&(at, x)| (x, std::cmp::Reverse(at)));
+                (v.len(), best.map(|(at, _)| (at, 0.0)))
+            }
+        };
+        best.filter(|_| len > 1).map(|(at, _)| at)
     }
 
     /// Position of the first element that differs in value (NaN differs from everything), type included.
@@ -143,8 +193,7 @@ impl Data {
         }
         match (self, other) {
             (Self::F32(a), Self::F32(b)) => position(a, b),
-            (Self::U8(a), Self::U8(b)) => position(a, b),
-            (Self::I8(a), Self::I8(b)) => position(a, b),
+            (Self::Integer(ka, a), Self::Integer(kb, b)) if ka == kb => position(a, b),
             _ => Some(0),
         }
     }
@@ -152,11 +201,15 @@ impl Data {
     fn json_at(&self, index: usize) -> Value {
         match self {
             Self::F32(v) => v.get(index).map(|x| Value::from(*x)),
-            Self::U8(v) => v.get(index).map(|x| Value::from(*x)),
-            Self::I8(v) => v.get(index).map(|x| Value::from(*x)),
+            Self::Integer(Kind::Bool, v) => v.get(index).map(|x| Value::from(*x != 0)),
+            Self::Integer(_, v) => v.get(index).map(|x| Value::from(*x)),
         }
         .unwrap_or(Value::Null)
     }
+}
+
+fn chunks<const N: usize>(bytes: &[u8], from: impl Fn([u8; N]) -> i64) -> Vec<i64> {
+    bytes.as_chunks::<N>().0.iter().map(|&c| from(c)).collect()
 }
 
 /// A dense row-major array.

@@ -70,27 +70,25 @@ impl JsonFile {
         let mut numbers = Vec::new();
         flatten(self.array(array)?, &shape, &mut numbers)
             .ok_or_else(|| TensorError::JsonRagged { array: array.to_owned() })?;
-        let mut selected = Vec::new();
+        let (mut floats, mut integers) = (Vec::new(), Vec::new());
         for (index, value) in (0u64..).zip(numbers) {
-            let number = match kind {
-                Kind::F32 => value.as_f64(),
-                Kind::U8 => value.as_i64().and_then(|n| u8::try_from(n).ok()).map(f64::from),
-                Kind::I8 => value.as_i64().and_then(|n| i8::try_from(n).ok()).map(f64::from),
+            let truth = value.as_bool().filter(|_| kind == Kind::Bool).map(i64::from);
+            let integer = match kind.range() {
+                None => None,
+                Some((lo, hi)) => truth.or(value.as_i64()).filter(|n| (lo..=hi).contains(n)),
             };
-            let Some(number) = number else {
+            let float = value.as_f64().filter(|_| kind == Kind::F32);
+            if integer.is_none() && float.is_none() {
                 let mut got = value.to_string();
                 got.truncate(got.floor_char_boundary(40));
                 return Err(TensorError::JsonElement { array: array.to_owned(), index, got, kind });
-            };
+            }
             if range.contains(&index) {
-                selected.push(number);
+                floats.extend(float.map(|x| x as f32));
+                integers.extend(integer);
             }
         }
-        Ok(match kind {
-            Kind::F32 => Data::F32(selected.into_iter().map(|x| x as f32).collect()),
-            Kind::U8 => Data::U8(selected.into_iter().map(|x| x as u8).collect()),
-            Kind::I8 => Data::I8(selected.into_iter().map(|x| x as i8).collect()),
-        })
+        Ok(if kind == Kind::F32 { Data::F32(floats) } else { Data::Integer(kind, integers) })
     }
 
     fn array(&self, name: &str) -> Result<&Value, TensorError> {

@@ -64,27 +64,20 @@ fn read_header_text(reader: &mut impl Read) -> Result<String, Damage> {
 
 fn element_of(descr: &str, array: &str) -> Result<Element, TensorError> {
     let (order, code) = descr.split_at_checked(1).unwrap_or(("", ""));
+    if order == ">" {
+        return big_endian(descr, array);
+    }
+    if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.descr().ends_with(code) && code.len() == 2) {
+        return Ok(Element::Known(kind));
+    }
     let name = match code {
-        "f4" => return known(Kind::F32, order, descr, array),
-        "u1" | "b1" if order == ">" => return big_endian(descr, array),
-        "u1" => return Ok(Element::Known(Kind::U8)),
-        "i1" => return Ok(Element::Known(Kind::I8)),
-        "b1" => "bool",
         "f2" => "float16",
         "f8" => "float64",
-        "i2" => "int16",
-        "i4" => "int32",
-        "i8" => "int64",
-        "u2" => "uint16",
         "u4" => "uint32",
         "u8" => "uint64",
         _ => return Err(TensorError::NotNumeric { array: array.to_owned(), descr: descr.to_owned() }),
     };
-    if order == ">" { big_endian(descr, array) } else { Ok(Element::Other(name.to_owned())) }
-}
-
-fn known(kind: Kind, order: &str, descr: &str, array: &str) -> Result<Element, TensorError> {
-    if order == ">" { big_endian(descr, array) } else { Ok(Element::Known(kind)) }
+    Ok(Element::Other(name.to_owned()))
 }
 
 fn big_endian(descr: &str, array: &str) -> Result<Element, TensorError> {
