@@ -46,7 +46,7 @@ mod wide;
 use std::collections::{BTreeSet, HashMap};
 
 use vinfer_circuits::ops::Requant;
-use vinfer_circuits::program::{Op, Port, Program, Value};
+use vinfer_circuits::program::{Op, Port, Program, Value, ValueId};
 
 use crate::error::{CompileError, QUANTISE_STATICALLY};
 use crate::graph::{Graph, Node};
@@ -69,6 +69,8 @@ pub(crate) struct Lowering<'g> {
     values: Vec<Value>,
     ops: Vec<Op>,
     report: Report,
+    /// Float tensors whose last axis has a scale for each channel.
+    channel_scales: HashMap<ValueId, wide::ChannelScales>,
     /// Solved requantisations: (scale bits, lo, hi, min, max).
     solved: HashMap<(u32, i32, i32, i64, i64), Requant>,
 }
@@ -85,6 +87,7 @@ impl<'g> Lowering<'g> {
             values: Vec::new(),
             ops: Vec::new(),
             report: Report::default(),
+            channel_scales: HashMap::new(),
             solved: HashMap::new(),
         }
     }

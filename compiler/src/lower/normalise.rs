@@ -21,17 +21,35 @@ struct Rows {
     shape: Vec<u32>,
 }
 
+/// The integers behind the rows, and what they stand for.
+struct Summands {
+    /// `[rows, size]`.
+    input: ValueId,
+    table: Vec<u32>,
+    /// Factor of each column, if they differ.
+    factors: Option<Vec<i32>>,
+}
+
 impl Lowering<'_> {
     pub(super) fn layer_normalisation(&mut self, node: &Node) -> Result<State, CompileError> {
-        let real = self.function_of(node, 0)?;
-        let (integers, rows) = self.rows(node, &real)?;
+        let (rows, summands) = match self.state(node, 0)?.clone() {
+            State::Float(tensor) if self.channel_scales.contains_key(&tensor.value) => {
+                self.channel_rows(node, &tensor)?
+            }
+            _ => {
+                let real = self.function_of(node, 0)?;
+                let (input, rows) = self.rows(node, &real)?;
+                let table = real.table().iter().map(|&x| float::to_bits(x).cast_unsigned()).collect();
+                (rows, Summands { input, table, factors: None })
+            }
+        };
         let (gain, bias) = (self.vector(node, 1, rows.size)?, self.vector(node, 2, rows.size)?);
         let Some(gain) = gain else { return Err(node.bad_attribute("Scale", "missing")) };
         let epsilon = node.float("epsilon", 1e-5)?;
         let (centred, size) = if rows.size < 8 {
             (self.welford(node, &rows, epsilon)?, rows.size)
         } else {
-            (self.centred_rows(node, &real, integers, &rows, epsilon)?, rows.size)
+            (self.centred_rows(node, summands, &rows, epsilon)?, rows.size)
         };
         let steps = |c: usize, sign: f32| match (&bias, size < 8) {
             (None, _) => vec![Step::Multiply(sign * gain[c])],
@@ -59,6 +77,25 @@ impl Lowering<'_> {
             self.times(node, x, Operand::Value(inverse))?
         };
         self.with_gain(node, scaled, &rows, &gain, |c, sign| vec![Step::Multiply(sign * gain[c])])
+    }
+
+    /// Rows of a tensor with a scale for each channel, normalised along the channels.
+    fn channel_rows(&mut self, node: &Node, tensor: &FloatTensor) -> Result<(Rows, Summands), CompileError> {
+        let shape = tensor.shape.clone();
+        let axis = shapes::axis(node, node.int("axis", -1)?, shape.len())?;
+        let scales = self.channel_scales.get(&tensor.value).cloned();
+        let (Some(scales), true) = (scales, axis + 1 == shape.len() && node.int("stash_type", 1)? == 1) else {
+            return Err(node.unsupported(
+                "its input has a scale for each channel, and it does not normalise the channels",
+                "normalise the axis of the scales, or quantise per tensor",
+            ));
+        };
+        let size = shape[axis];
+        let outer: u32 = shape[..axis].iter().product();
+        let input = self.reshaped(node, scales.value, vec![outer, size])?;
+        let x = self.reshaped(node, tensor.value, vec![outer, size])?;
+        let table = scales.table.iter().map(|&x| float::to_bits(x).cast_unsigned()).collect();
+        Ok((Rows { x, size: size as usize, shape }, Summands { input, table, factors: Some(scales.factors) }))
     }
 
     /// The input as rows of the normalised axes: the integers and the floats.
@@ -91,21 +128,25 @@ impl Lowering<'_> {
     fn centred_rows(
         &mut self,
         node: &Node,
-        real: &Real,
-        integers: ValueId,
+        summands: Summands,
         rows: &Rows,
         epsilon: f32,
     ) -> Result<ValueId, CompileError> {
-        let table: Vec<u32> = real.table().iter().map(|&x| float::to_bits(x).cast_unsigned()).collect();
-        let exact = IntegerTable::new(&table).is_some_and(|t| t.reach().saturating_mul(rows.size as u64) < 1 << 45);
+        let Summands { input, table, factors } = summands;
+        let total = factors.as_ref().map_or(rows.size as u64, |f| f.iter().map(|&f| u64::from(f.unsigned_abs())).sum());
+        let exact = IntegerTable::new(&table).is_some_and(|t| t.reach().saturating_mul(total) < 1 << 45);
         if !exact || rows.size > 1 << 20 {
             return Err(node.unsupported(
                 "the sum of its rows is not exact in double precision",
                 "put QuantizeLinear and DequantizeLinear (8 bits) directly before it",
             ));
         }
-        let outer = self.value_ref(integers).shape[0];
-        let kind = FloatKind::Mean { input: integers, table, axes: vec![1], count: rows.size as u32 };
+        let outer = self.value_ref(input).shape[0];
+        let count = rows.size as u32;
+        let kind = match factors {
+            None => FloatKind::Mean { input, table, axes: vec![1], count },
+            Some(weights) => FloatKind::WeightedMean { input, table, weights, count },
+        };
         let mean = self.float(node, kind, vec![outer, 1])?;
         let d = self.minus(node, rows.x, Operand::Value(mean))?;
         let sum = self.lane_squares(node, d, rows.size)?;

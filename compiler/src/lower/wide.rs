@@ -23,6 +23,37 @@ struct Spread {
     axis: Option<usize>,
 }
 
+/// A tensor whose last axis is dequantised with one zero point and scales that are one scale times powers of two: its
+/// rows are exact multiples of one unit.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelScales {
+    /// The integers.
+    pub(super) value: ValueId,
+    /// What each centred integer from lo to hi stands for, before its channel's factor.
+    pub(super) table: Vec<f32>,
+    /// Factor of each channel.
+    pub(super) factors: Vec<i32>,
+}
+
+/// Largest power of two between two scales.
+const MAX_FACTOR: f32 = 4096.0;
+
+impl ChannelScales {
+    fn new(value: ValueId, q: &Quantisation, rank: usize, spread: &Spread) -> Option<Self> {
+        let (&zero_point, &least) = (spread.zero_points.first()?, spread.scales.iter().min_by(|a, b| a.total_cmp(b))?);
+        let factors = spread.scales.iter().map(|&s| {
+            let factor = s / least;
+            let exact = factor <= MAX_FACTOR && (factor as u32).is_power_of_two() && factor * least == s;
+            (exact && factor.fract() == 0.0).then_some(factor as i32)
+        });
+        let factors: Option<Vec<i32>> = factors.collect();
+        let last = spread.axis.is_some_and(|axis| axis + 1 == rank);
+        let same = spread.zero_points.iter().all(|&z| z == zero_point);
+        let table = (q.lo()..=q.hi()).map(|c| (c + q.zero_point - zero_point) as f32 * least).collect();
+        factors.filter(|_| last && same).map(|factors| Self { value, table, factors })
+    }
+}
+
 impl Lowering<'_> {
     /// A product of an int32 tensor, as numbers, with one constant.
     pub(super) fn scaled_by(&mut self, node: &Node, states: &[State; 2]) -> Result<Option<State>, CompileError> {
@@ -124,6 +155,9 @@ impl Lowering<'_> {
             floats = self.minus(node, floats, constant(&points, shape.clone()))?;
         }
         let floats = self.times(node, floats, constant(&spread.scales, shape))?;
+        if let Some(scales) = ChannelScales::new(value, &own.quantisation, own.shape.len(), &spread) {
+            self.channel_scales.insert(floats, scales);
+        }
         Ok(State::Float(FloatTensor { value: floats, shape: own.shape, curves: None }))
     }
 
