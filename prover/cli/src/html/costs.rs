@@ -74,28 +74,32 @@ pub(super) fn padding(page: &Page<'_>, cost: &Cost) -> Markup {
             h2 { "Padding" }
             p.hint { "Every axis of a column but the outermost is padded to a power of two. The project aims at "
                 (format!("{PADDING_GOAL:.2}")) " committed cells per real cell." }
-            div.halves { div { table.small {
-                thead { tr { th { "Commitment" } th.n { "Real cells" } th.n { "Committed" } th.n { "Overhead" } } }
-                tbody { @for (name, cells) in kinds { tr {
-                    th scope="row" { (name) }
-                    td.n { (report::count(cells.real)) }
-                    td.n { (report::count(cells.padded)) }
-                    td.n.wasteful[cells.overhead() > PADDING_GOAL] { (format!("{:.2} ×", cells.overhead())) }
-                } } }
-            }
-            @if !page.padded.is_empty() {
-                h3 { "Columns with the most pad cells" }
+            div.halves {
                 table.small {
-                    thead { tr { th { "Column" } th.n { "Axes" } th.n { "Pad cells" } th.n { "Overhead" } th.n { "Of all pads" } } }
-                    tbody { @for column in page.padded { tr {
-                        th scope="row" { (owner(page, column)) }
-                        td.n { (words::shape(&column.dims)) }
-                        td.n { (report::count(pads(column.cells))) }
-                        td.n { (format!("{:.2} ×", column.cells.overhead())) }
-                        td.n { (words::percent(pads(column.cells) as f64 / waste.max(1) as f64)) }
+                    thead { tr { th { "Commitment" } th.n { "Real cells" } th.n { "Committed" } th.n { "Overhead" } } }
+                    tbody { @for (name, cells) in kinds { tr {
+                        th scope="row" { (name) }
+                        td.n { (report::count(cells.real)) }
+                        td.n { (report::count(cells.padded)) }
+                        td.n.wasteful[cells.overhead() > PADDING_GOAL] { (format!("{:.2} ×", cells.overhead())) }
                     } } }
                 }
-            } } }
+                @if !page.padded.is_empty() {
+                    table.small {
+                        thead { tr {
+                            th { "Column with most pad cells" } th.n { "Axes" } th.n { "Pad cells" } th.n { "Overhead" }
+                            th.n { "Of all pads" }
+                        } }
+                        tbody { @for column in page.padded { tr {
+                            th scope="row" { (owner(page, column)) }
+                            td.n { (words::shape(&column.dims)) }
+                            td.n { (report::count(pads(column.cells))) }
+                            td.n { (format!("{:.2} ×", column.cells.overhead())) }
+                            td.n { (words::percent(pads(column.cells) as f64 / waste.max(1) as f64)) }
+                        } } }
+                    }
+                }
+            }
         }
     }
 }

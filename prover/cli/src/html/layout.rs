@@ -159,11 +159,11 @@ fn spread(row: &[usize], items: &mut [Item], near: &[Vec<usize>]) {
         let pulls: f64 = around.iter().map(|&n| pull(n)).sum();
         let mean = around.iter().map(|&n| items[n].x * pull(n)).sum::<f64>() / pulls;
         let wish = if around.is_empty() { items[item].x } else { mean };
-        // Passing edges stay straight; what has no neighbours goes where the others leave room.
+        // Passing edges give way to nodes; what has no neighbours goes where the others leave room.
         let weight = match (around.is_empty(), items[item].width == PASSING) {
             (true, _) => 0.01,
-            (false, true) => 4.0,
-            (false, false) => 1.0,
+            (false, true) => 1.0,
+            (false, false) => 100.0,
         };
         let mut pool = ((wish - offset) * weight, weight, 1);
         while let Some(&last) = pools.last() {
@@ -210,6 +210,15 @@ mod tests {
         for points in &layout.edges {
             assert!(points.windows(2).all(|pair| pair[0].1 < pair[1].1), "{points:?}");
         }
+    }
+
+    #[test]
+    fn a_trunk_with_shortcuts_stays_straight() {
+        // Forty residual blocks of two operations and a sum.
+        let edges: Vec<(usize, usize)> =
+            (0..120).flat_map(|n| [Some((n, n + 1)), (n % 3 == 0).then_some((n, n + 3))]).flatten().collect();
+        let layout = place(&graph(121, &edges));
+        assert!(layout.size.0 < 2.0 * NODE.0, "{}", layout.size.0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use vinfer_circuits::ops::Operand;
-use vinfer_circuits::program::{Op, Program};
+use vinfer_circuits::program::{IntType, Op, Program};
 
 use super::{Page, words};
 use crate::report;
@@ -49,7 +49,11 @@ fn quantisations(page: &Page<'_>, name: &str, output: bool) -> Vec<String> {
     let ports = if output { page.outputs } else { page.inputs };
     let shown = |port: &crate::ports::PortSpec| {
         let q = &port.quantisation;
-        format!("{:?}, scale {}, zero point {}", q.int_type, q.scale(), q.zero_point).to_lowercase()
+        match q.int_type {
+            IntType::F32 => "not quantised".to_owned(),
+            IntType::Range { min, max } => format!("integers from {min} to {max}"),
+            kind => format!("{kind:?}, scale {}, zero point {}", q.scale(), q.zero_point).to_lowercase(),
+        }
     };
     ports.iter().filter(|port| port.name == name).map(shown).collect()
 }

@@ -7,7 +7,7 @@ use super::layout::{NODE, place};
 use super::words;
 
 /// Most characters of a node's two lines.
-const TITLE: usize = 20;
+const TITLE: usize = 17;
 const NAME: usize = 27;
 
 /// Draws the graph. `shares` has the predicted share of each row, where known; the hottest row is drawn hottest.
@@ -20,7 +20,7 @@ pub(super) fn draw(graph: &Graph, shares: &[f64]) -> Markup {
         svg #graph width=(words::fixed(width)) height=(words::fixed(height))
             viewBox=(format!("0 0 {width:.0} {height:.0}")) role="group" aria-label="Graph of the model" {
             defs {
-                marker #tip viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto" {
+                marker #tip viewBox="0 0 8 8" markerUnits="userSpaceOnUse" refX="7" refY="4" markerWidth="10" markerHeight="10" orient="auto" {
                     path d="M0 0.8 7 4 0 7.2z" {}
                 }
             }
