@@ -306,12 +306,12 @@ fn equal_systems_with_different_constants_do_not_share_witnesses() {
 fn another_version_or_magic() {
     let honest = honest();
     let mut vk = honest.vk.clone();
-    vk[7] = b'2';
+    vk[7] = b'1';
     assert_eq!(PreparedKey::from_bytes(&vk).unwrap_err(), KeyError::Magic);
     let mut file = encode(&honest.statement, &honest.proof());
     let (statement, proof) = decode(&honest.verifier, &file);
     assert_eq!((&statement, &proof), (&honest.statement, &honest.proof()));
-    file[7] = b'2';
+    file[7] = b'1';
     let magic = vinfer_circuits::codec::DecodeError::Magic;
     assert_eq!(honest.verifier.verify(&file, &Expected::default()), Err(VerifyError::Proof(magic)));
 }
