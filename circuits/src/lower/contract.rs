@@ -136,7 +136,7 @@ impl Lowering<'_> {
 }
 
 /// Order of the axes of the weights that pads least: the rows, the channels, and the taps (own summed axes from `taps`
-/// on), which are merged into one axis if that is outermost. Only the outermost axis is not padded.
+/// on); taps, or all summed axes, may be merged into one axis. Only the outermost axis is not padded.
 fn weight_layout(rows: u32, own: &[u32], taps: usize) -> Vec<Vec<u8>> {
     let numbers = |range: core::ops::Range<usize>| range.map(|k| k as u8 + 1).collect::<Vec<u8>>();
     let single = |axes: Vec<u8>| axes.into_iter().map(|k| vec![k]).collect::<Vec<_>>();
@@ -148,6 +148,12 @@ fn weight_layout(rows: u32, own: &[u32], taps: usize) -> Vec<Vec<u8>> {
     if kernel.len() > 1 {
         layouts.push([vec![kernel.clone(), vec![0]], single(channels.clone())].concat());
         layouts.push([vec![kernel], single(channels), vec![vec![0]]].concat());
+    }
+    if own.len() > 1 {
+        // All summed axes as one: a flattened tensor before a Gemm has several.
+        let all = numbers(0..own.len());
+        layouts.push(vec![all.clone(), vec![0]]);
+        layouts.push(vec![vec![0], all]);
     }
     layouts.into_iter().min_by_key(|axes| domain_len(&layout_dims(rows, own, axes))).unwrap_or_default()
 }

@@ -70,6 +70,6 @@ pub(super) fn gelu(x: f32) -> f32 {
 
 /// Gelu with approximate = tanh.
 pub(super) fn gelu_tanh(x: f32) -> f32 {
-    let t = x * (0.035_677_408 * x * x + 0.797_884_56);
+    let t = x * (0.035_677_408 * x * x + 0.797_884_6);
     0.5 * x * (tanh(t) + 1.0)
 }
