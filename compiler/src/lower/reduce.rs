@@ -84,7 +84,8 @@ impl Lowering<'_> {
             this.reshaped(node, value, vec![outer as u32, count as u32])
         };
         let threads = match kinds.as_slice() {
-            [false, true, false] => runs[0].1 >= 2,
+            // Up to four elements are added one after the other, whatever the order of blocks.
+            [false, true, false] => runs[0].1 >= 2 && count > 4,
             [true, false, true] => runs[1].1 >= 2,
             _ => false,
         };
