@@ -30,6 +30,7 @@ mod requant;
 mod views;
 
 pub use constants::TableKey;
+use constants::{coefficient, expr};
 pub use float::{
     FloatForm, FloatSources, FloatStep, Limbs, MAX_BOOST, RoundHints, align_squares, align_sum, split as split_float,
 };
@@ -46,20 +47,6 @@ pub enum LowerError {
     )]
     Reshape {
         /// Name of the reshaped tensor.
-        tensor: String,
-    },
-    /// A window runs along an axis that a reshape splits or merges.
-    #[error(
-        "tensor `{tensor}`: a convolution or pooling window along an axis that a reshape splits or merges is not supported"
-    )]
-    WindowedAxis {
-        /// Name of the tensor.
-        tensor: String,
-    },
-    /// Grouped channels are split by a reshape.
-    #[error("tensor `{tensor}`: grouped channels that a reshape splits or merges are not supported")]
-    GroupedAxis {
-        /// Name of the tensor.
         tensor: String,
     },
     /// A column does not hold exactly the tensor it stands for (a defect of the lowering).
@@ -314,7 +301,7 @@ impl<'p> Lowering<'p> {
                 Op::Multiply(m) => self.multiply(index, m)?,
                 Op::Extremum(e) => self.extremum(index, e)?,
                 Op::Embed(e) => self.embed(e)?,
-                Op::Float(f) => self.float(index, f)?,
+                Op::Float(f) => self.float(f)?,
             }
             instances_of_op.push((start.0, self.system.instances.len()));
             columns_of_op.push((start.1, self.system.columns.len()));
@@ -393,6 +380,21 @@ impl<'p> Lowering<'p> {
 
     fn push_lookup(&mut self, instance: usize, table: u32, tuple: Vec<Expr>) {
         self.system.instances[instance].lookups.push(crate::system::LookupArgument { table, tuple });
+    }
+
+    /// Proves that an expression is zero on the whole domain: zero is the only row of the one-row table.
+    fn vanish(&mut self, instance: usize, value: Expr) {
+        let table = self.range_table(0);
+        self.push_lookup(instance, table, vec![value]);
+    }
+
+    /// Proves over a new domain that each source of `x` equals the source of `y` at the same position.
+    fn equate(&mut self, dims: Vec<u32>, x: Vec<Source>, y: Vec<Source>) {
+        let count = y.len() as u16;
+        let instance = self.new_instance(dims, x.into_iter().chain(y).collect());
+        for i in 0..count {
+            self.vanish(instance, expr(vec![(1, i), (coefficient(-1), count + i)]));
+        }
     }
 
     fn table(&mut self, key: TableKey, rows: impl FnOnce(&mut Self) -> TableRows) -> u32 {

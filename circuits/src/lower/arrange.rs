@@ -1,10 +1,8 @@
-//! Lowering of `Arrange`: every box of the output equals its source, element by element (`x - y` is the only row of the
-//! one-row table).
+//! Lowering of `Arrange`: every box of the output equals its source, element by element.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::constants::{coefficient, expr};
 use super::float::FLOAT_PARTS;
 use super::views::{Signal, View};
 use super::{Lowering, same_maps};
@@ -16,10 +14,7 @@ use crate::system::{AxisMap, ColumnId, IndexList, Source};
 impl Lowering<'_> {
     pub(super) fn arrange(&mut self, op: &Arrange) -> Result<(), Signal> {
         // Each box reads and writes by whole axes.
-        let shape = self.program.values[op.output as usize].shape.clone();
-        let atoms: Vec<Vec<u32>> = (0..shape.len()).map(|axis| self.atoms(op.output, axis)).collect();
-        let order: Vec<usize> = (0..shape.len()).collect();
-        let column = self.own_column(op.output, &atoms, &order);
+        let (column, atoms) = self.root_value(op.output);
         for part in &op.parts {
             self.part(op.output, column, &atoms, part)?;
         }
@@ -52,7 +47,6 @@ impl Lowering<'_> {
         if rank == 0 {
             y_maps = same_maps(self.column_dims(column).len());
         }
-        let y_columns = self.value_columns(output, column);
         let x_sources: Vec<Source> = match &part.source {
             PartSource::Value { input, indices } => {
                 // An axis scattered over the column cannot be indexed as a whole.
@@ -60,8 +54,7 @@ impl Lowering<'_> {
                 let scattered = |axis: usize| view.axes[axis].windows(2).any(|w| w[1] != w[0] + 1);
                 let view = self.whole_axes(*input, scattered)?;
                 let maps = self.box_maps(&view, part, indices);
-                let columns = self.value_columns(*input, view.column);
-                columns.into_iter().map(|column| Source::Column { column, maps: maps.clone() }).collect()
+                self.value_sources(*input, view.column, &maps)
             }
             PartSource::Constant { data } => {
                 let parts = self.constant_parts(output, data);
@@ -81,14 +74,8 @@ impl Lowering<'_> {
                     .collect()
             }
         };
-        let count = y_columns.len() as u16;
-        let y_sources = y_columns.into_iter().map(|column| Source::Column { column, maps: y_maps.clone() });
-        let sources: Vec<Source> = x_sources.into_iter().chain(y_sources).collect();
-        let instance = self.new_instance(dims, sources);
-        let table = self.range_table(0);
-        for i in 0..count {
-            self.push_lookup(instance, table, vec![expr(vec![(1, i), (coefficient(-1), count + i)])]);
-        }
+        let y_sources = self.value_sources(output, column, &y_maps);
+        self.equate(dims, x_sources, y_sources);
         Ok(())
     }
 
@@ -122,15 +109,6 @@ impl Lowering<'_> {
             }
         }
         maps.into_iter().flatten().collect()
-    }
-
-    /// Columns of a value: one for integers, three for floats.
-    pub(super) fn value_columns(&self, value: ValueId, column: ColumnId) -> Vec<ColumnId> {
-        if self.is_float(value) {
-            self.float_parts.get(&column).map_or_else(|| vec![column], |parts| [[column].as_slice(), parts].concat())
-        } else {
-            vec![column]
-        }
     }
 
     /// Cells of each column of constants in the type of a value.

@@ -3,9 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::Lowering;
 use super::requant::{Accumulator, AccumulatorSource};
 use super::views::Signal;
-use super::{LowerError, Lowering};
 use crate::field::{F, from_i64};
 use crate::ops::{Contract, Window};
 use crate::system::{ContractMap, Contraction, Home, domain_len};
@@ -25,12 +25,10 @@ impl Lowering<'_> {
 
         let channel_sizes = self.axis_sizes(&view, channel);
         let rows_per_group = if op.groups > 1 {
-            let [column_axis] = view.axes[channel].as_slice() else {
-                return Err(Signal::Fail(LowerError::GroupedAxis { tensor: input.name.clone() }));
-            };
+            let column_axis = self.single_axis(op.input, &view, channel)?;
             let per_group = input.shape[channel] / op.groups;
             summed.extend([op.groups, per_group]);
-            maps[*column_axis as usize] = Some(ContractMap::Grouped { axis: 1, size: per_group });
+            maps[column_axis as usize] = Some(ContractMap::Grouped { axis: 1, size: per_group });
             op.out_channels / op.groups
         } else {
             for (&column_axis, &size) in view.axes[channel].iter().zip(&channel_sizes) {
@@ -61,14 +59,8 @@ impl Lowering<'_> {
                     atoms[axis] = sizes;
                 }
                 Some(w) => {
-                    let single = self.refinements.get(&(op.output, axis)).is_none_or(|a| a.len() == 1);
-                    let [column_axis] = view.axes[axis].as_slice() else {
-                        return Err(Signal::Fail(LowerError::WindowedAxis { tensor: input.name.clone() }));
-                    };
-                    if !single {
-                        return Err(Signal::Fail(LowerError::WindowedAxis { tensor: output.name.clone() }));
-                    }
-                    maps[*column_axis as usize] = Some(ContractMap::Window {
+                    let column_axis = self.single_axis(op.input, &view, axis)?;
+                    maps[column_axis as usize] = Some(ContractMap::Window {
                         axis: positions.len() as u8,
                         tap_axis: summed.len() as u8,
                         stride: w.stride,
@@ -97,7 +89,7 @@ impl Lowering<'_> {
         let column = self.own_column(op.output, &atoms, &axis_order);
         let own = self.view(op.output)?.clone();
         for axis in (0..output.shape.len()).filter(|&axis| windowed(axis)) {
-            own.axes[axis].iter().for_each(|&a| self.keep_whole(column, a));
+            self.keep_whole(&own, axis);
         }
 
         let own_summed = if rows_per_group > 0 { summed[1..].to_vec() } else { summed.clone() };

@@ -1,24 +1,20 @@
 //! Copies of whole tensors, where a view does not do: a reshape that regroups elements across axes, or an operation that
-//! needs an axis in one piece. Element by element, `x - y` is the only row of the one-row table.
+//! needs an axis in one piece. The copy equals the original, element by element.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::constants::{coefficient, expr};
+use super::Lowering;
 use super::views::{Signal, View};
-use super::{Lowering, Step, ValuePart};
 use crate::ops::row_major_strides;
 use crate::program::ValueId;
-use crate::system::{AxisMap, ColumnId, Home, IndexList, Source};
+use crate::system::{AxisMap, ColumnId, Home, IndexList};
 
 impl Lowering<'_> {
     /// The output of a reshape in a column of its own.
     pub(super) fn copy_reshaped(&mut self, input: ValueId, output: ValueId) -> Result<(), Signal> {
         let view = self.view(input)?.clone();
-        let rank = self.program.values[output as usize].shape.len();
-        let atoms: Vec<Vec<u32>> = (0..rank).map(|axis| self.atoms(output, axis)).collect();
-        let order: Vec<usize> = (0..rank).collect();
-        let column = self.own_column(output, &atoms, &order);
+        let (column, _) = self.root_value(output);
         self.copy_cells(input, &view, column);
         Ok(())
     }
@@ -34,18 +30,7 @@ impl Lowering<'_> {
             dims.push(1);
         }
         let order: Vec<u8> = (0..dims.len() as u8).collect();
-        let column = self.new_column(Home::Witness, dims.clone());
-        let float = self.is_float(value);
-        let mut columns = vec![column];
-        if float {
-            let parts = [self.new_column(Home::Witness, dims.clone()), self.new_column(Home::Witness, dims)];
-            self.float_parts.insert(column, parts);
-            columns.extend(parts);
-        }
-        for (part, column) in (0..).zip(columns) {
-            let part = if float { ValuePart::Float(part) } else { ValuePart::Integer };
-            self.plan.push(Step::Value { value, column, order: order.clone(), part });
-        }
+        let column = self.filled_column(value, Home::Witness, dims, &order);
         self.copy_cells(value, &view, column);
         let axes = (0..view.axes.len() as u8).map(|axis| vec![axis]).collect();
         Ok(View { column, axes })
@@ -71,24 +56,17 @@ impl Lowering<'_> {
         let from = AxisMap::Gather { axis: 0, span: dims.len() as u8, list };
         let span = self.column_dims(column).len() as u8;
         let to = AxisMap::Gather { axis: 0, span, list: IndexList::Identity(count) };
-        let (x, y) = (self.value_columns(value, view.column), self.value_columns(value, column));
-        let parts = x.len() as u16;
-        let sources = x
-            .into_iter()
-            .map(|column| Source::Column { column, maps: vec![from.clone()] })
-            .chain(y.into_iter().map(|column| Source::Column { column, maps: vec![to.clone()] }))
-            .collect();
-        let instance = self.new_instance(vec![count], sources);
-        let table = self.range_table(0);
-        for i in 0..parts {
-            self.push_lookup(instance, table, vec![expr(vec![(1, i), (coefficient(-1), parts + i)])]);
-        }
+        let (x, y) = (self.value_sources(value, view.column, &[from]), self.value_sources(value, column, &[to]));
+        self.equate(vec![count], x, y);
     }
 
-    /// Marks an axis of a value's column as one piece: a reshape that would split it copies instead.
-    pub(super) fn keep_whole(&mut self, column: ColumnId, axis: u8) {
-        if let Some(slot) = self.column_atoms.get_mut(&column).and_then(|origins| origins.get_mut(axis as usize)) {
-            *slot = None;
+    /// Marks a logical axis of a value's own view as one piece: a reshape that would split it copies instead.
+    pub(super) fn keep_whole(&mut self, view: &View, axis: usize) {
+        let Some(origins) = self.column_atoms.get_mut(&view.column) else { return };
+        for &column_axis in &view.axes[axis] {
+            if let Some(slot) = origins.get_mut(column_axis as usize) {
+                *slot = None;
+            }
         }
     }
 }

@@ -10,15 +10,35 @@ use super::{Lowering, same_maps};
 use crate::field::from_i64;
 use crate::ops::{Add, AddForm, Lookup, Operand, Requant, Sum};
 use crate::program::ValueId;
-use crate::system::{AxisMap, ColumnId, Expr, Source};
+use crate::system::{AxisMap, ColumnId, Expr, Factor, Source};
+
+/// An elementwise operation: its output column, and what it reads over the cells of that column.
+pub(super) struct Operands {
+    pub(super) column: ColumnId,
+    pub(super) a: Factor,
+    pub(super) b: Factor,
+    /// Range of the second operand.
+    pub(super) b_range: (i32, i32),
+}
 
 impl Lowering<'_> {
     /// Output column in logical order, its axes carried over from `view` (axis `i` from axis `i`).
     pub(super) fn carried_output(&mut self, output: ValueId, view: &View) -> Result<(ColumnId, Vec<Vec<u32>>), Signal> {
+        self.reduced_output(output, view, |_| false)
+    }
+
+    /// [`Self::carried_output`] with the reduced axes of size one.
+    pub(super) fn reduced_output(
+        &mut self,
+        output: ValueId,
+        view: &View,
+        reduced: impl Fn(usize) -> bool,
+    ) -> Result<(ColumnId, Vec<Vec<u32>>), Signal> {
         let rank = self.program.values[output as usize].shape.len();
-        let atoms = (0..rank).map(|axis| self.carried(output, axis, view, axis)).collect::<Result<Vec<_>, _>>()?;
-        let order: Vec<usize> = (0..rank).collect();
-        Ok((self.own_column(output, &atoms, &order), atoms))
+        let atoms = (0..rank)
+            .map(|axis| if reduced(axis) { Ok(vec![1]) } else { self.carried(output, axis, view, axis) })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok((self.ordered_column(output, &atoms), atoms))
     }
 
     pub(super) fn lookup(&mut self, op: &Lookup) -> Result<(), Signal> {
@@ -42,14 +62,8 @@ impl Lowering<'_> {
         let view = self.view(op.input)?.clone();
         let input = &self.program.values[op.input as usize];
         let output = &self.program.values[op.output as usize];
-        let rank = output.shape.len();
         let summed = |axis: usize| op.axes.contains(&(axis as u8));
-        let mut atoms = Vec::with_capacity(rank);
-        for axis in 0..rank {
-            atoms.push(if summed(axis) { vec![1] } else { self.carried(op.output, axis, &view, axis)? });
-        }
-        let order: Vec<usize> = (0..rank).collect();
-        let column = self.own_column(op.output, &atoms, &order);
+        let (column, atoms) = self.reduced_output(op.output, &view, summed)?;
         let dims = self.column_dims(column).to_vec();
         let axis_of = domain_axes(&atoms);
         let maps = self.read_maps(&view, |axis, atom| if summed(axis) { None } else { axis_of(axis, atom) });
@@ -68,16 +82,9 @@ impl Lowering<'_> {
     }
 
     pub(super) fn add(&mut self, op_index: usize, op: &Add) -> Result<(), Signal> {
-        let a_view = self.view(op.a)?.clone();
-        if let Operand::Value(b) = &op.b {
-            let b_view = self.view(*b)?.clone();
-            self.unify(op.a, &a_view, *b, &b_view)?;
-        }
-        let (column, atoms) = self.carried_output(op.output, &a_view)?;
+        let Operands { column, a, b, b_range } = self.operands(op.output, op.a, &op.b)?;
         let dims = self.column_dims(column).to_vec();
-        let axis_of = domain_axes(&atoms);
-        let a_source = Source::Column { column: a_view.column, maps: self.read_maps(&a_view, &axis_of) };
-        let (b_source, b_range) = self.second_operand(op.output, &op.b, &atoms)?;
+        let [a_source, b_source] = [a, b].map(|f| Source::Column { column: f.column, maps: f.maps });
         let a_value = &self.program.values[op.a as usize];
         let a_range = (a_value.quantisation.lo(), a_value.quantisation.hi());
         let out = &self.program.values[op.output as usize].quantisation;
@@ -108,8 +115,7 @@ impl Lowering<'_> {
                 let terms = [*multiplier_a, *multiplier_b, -1].into_iter().map(|c| coefficient(i64::from(c))).zip(0..);
                 let mut difference = expr(terms.collect());
                 difference.constant = coefficient(i64::from(*offset));
-                let table = self.range_table(0);
-                self.push_lookup(instance, table, vec![difference]);
+                self.vanish(instance, difference);
             }
             AddForm::Table { table } => {
                 let width = i64::from(b_range.1 - b_range.0 + 1);
@@ -126,13 +132,26 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Source and range of a second operand over a domain that lists the output's atoms in logical order.
-    pub(super) fn second_operand(
+    /// The output column of an elementwise operation and its operands.
+    pub(super) fn operands(&mut self, output: ValueId, a: ValueId, b: &Operand) -> Result<Operands, Signal> {
+        let a_view = self.view(a)?.clone();
+        if let Operand::Value(b) = b {
+            let b_view = self.view(*b)?.clone();
+            self.unify(a, &a_view, *b, &b_view)?;
+        }
+        let (column, atoms) = self.carried_output(output, &a_view)?;
+        let a = Factor { column: a_view.column, maps: self.read_maps(&a_view, domain_axes(&atoms)) };
+        let (b, b_range) = self.second_operand(output, b, &atoms)?;
+        Ok(Operands { column, a, b, b_range })
+    }
+
+    /// A second operand over a domain that lists the output's atoms in logical order, and its range.
+    fn second_operand(
         &mut self,
         output: ValueId,
         operand: &Operand,
         atoms: &[Vec<u32>],
-    ) -> Result<(Source, (i32, i32)), Signal> {
+    ) -> Result<(Factor, (i32, i32)), Signal> {
         let out_shape = self.program.values[output as usize].shape.clone();
         let axis_of = domain_axes(atoms);
         Ok(match operand {
@@ -141,13 +160,13 @@ impl Lowering<'_> {
                 let value = &self.program.values[*b as usize];
                 let wide = |axis: usize| value.shape[axis] == out_shape[axis];
                 let maps = self.read_maps(&view, |axis, atom| if wide(axis) { axis_of(axis, atom) } else { None });
-                (Source::Column { column: view.column, maps }, (value.quantisation.lo(), value.quantisation.hi()))
+                (Factor { column: view.column, maps }, (value.quantisation.lo(), value.quantisation.hi()))
             }
             Operand::Constant { shape, data, lo, hi } => {
                 let (dims, maps) = constant_layout(shape, &out_shape, atoms);
                 let cells = data.clone();
                 let id = self.new_constant(dims, || cells.iter().map(|&v| from_i64(i64::from(v))).collect());
-                (Source::Column { column: id, maps }, (*lo, *hi))
+                (Factor { column: id, maps }, (*lo, *hi))
             }
         })
     }

@@ -4,7 +4,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Lowering;
-use super::constants::{coefficient, expr};
 use super::views::Signal;
 use crate::field::from_i64;
 use crate::ops::Embed;
@@ -12,13 +11,11 @@ use crate::system::{AxisMap, IndexList, Source, domain_len};
 
 impl Lowering<'_> {
     pub(super) fn embed(&mut self, op: &Embed) -> Result<(), Signal> {
-        let rank = self.program.values[op.output as usize].shape.len();
-        let atoms: Vec<Vec<u32>> = (0..rank).map(|axis| self.atoms(op.output, axis)).collect();
-        let order: Vec<usize> = (0..rank).collect();
-        let column = self.own_column(op.output, &atoms, &order);
-        let inner = &atoms[rank - 1];
-        let outer_span: usize = atoms[..rank - 1].iter().map(Vec::len).sum();
-        let count: u32 = atoms[..rank - 1].iter().flatten().product();
+        let (column, atoms) = self.root_value(op.output);
+        let last = atoms.len() - 1;
+        let inner = &atoms[last];
+        let outer_span: usize = atoms[..last].iter().map(Vec::len).sum();
+        let count: u32 = atoms[..last].iter().flatten().product();
         let mut dims = vec![count];
         dims.extend(inner);
         // Rows outermost or innermost, whichever pads less.
@@ -43,10 +40,8 @@ impl Lowering<'_> {
             y_maps.push(AxisMap::Gather { axis: 0, span: outer_span as u8, list: IndexList::Identity(count) });
         }
         y_maps.extend((1..dims.len()).map(|axis| AxisMap::Same { axis: axis as u8 }));
-        let sources = vec![Source::Column { column: weights, maps }, Source::Column { column, maps: y_maps }];
-        let instance = self.new_instance(dims, sources);
-        let table = self.range_table(0);
-        self.push_lookup(instance, table, vec![expr(vec![(1, 0), (coefficient(-1), 1)])]);
+        let selected = Source::Column { column: weights, maps };
+        self.equate(dims, vec![selected], vec![Source::Column { column, maps: y_maps }]);
         Ok(())
     }
 }

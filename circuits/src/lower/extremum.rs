@@ -21,17 +21,9 @@ impl Lowering<'_> {
         let axis = op.axis as usize;
         let view = self.whole_axes(op.input, |a| a == axis)?;
         let input = &self.program.values[op.input as usize];
-        let rank = input.shape.len();
         let span = i64::from(input.quantisation.hi()) - i64::from(input.quantisation.lo());
-        let mut out_atoms = Vec::with_capacity(rank);
-        let mut atoms = Vec::with_capacity(rank);
-        for a in 0..rank {
-            let carried = if a == axis { vec![1] } else { self.carried(op.output, a, &view, a)? };
-            atoms.push(if a == axis { vec![input.shape[axis]] } else { carried.clone() });
-            out_atoms.push(carried);
-        }
-        let order: Vec<usize> = (0..rank).collect();
-        let column = self.own_column(op.output, &out_atoms, &order);
+        let (column, mut atoms) = self.reduced_output(op.output, &view, |a| a == axis)?;
+        atoms[axis] = vec![input.shape[axis]];
         let out_dims = self.column_dims(column).to_vec();
         let dims: Vec<u32> = atoms.iter().flatten().copied().collect();
         let axis_of = domain_axes(&atoms);
@@ -87,18 +79,12 @@ impl Lowering<'_> {
                 Source::Column { column, maps: same_maps(out_dims.len()) },
             ],
         );
-        let zero = self.range_table(0);
-        self.push_lookup(
-            tail,
-            zero,
-            vec![Expr { terms: vec![(coefficient(-1), 0)], constant: 1, index_coefficient: 0 }],
-        );
+        self.vanish(tail, Expr { terms: vec![(coefficient(-1), 0)], constant: 1, index_coefficient: 0 });
         if index {
             // First index: len - count; last index: count - 1.
             let (constant, slope) = if op.result == ExtremumResult::LastIndex { (-1, 1) } else { (len, -1) };
             let terms = vec![(coefficient(slope), 1), (coefficient(-1), 2)];
-            let result = Expr { terms, constant: coefficient(constant), index_coefficient: 0 };
-            self.push_lookup(tail, zero, vec![result]);
+            self.vanish(tail, Expr { terms, constant: coefficient(constant), index_coefficient: 0 });
         }
         self.plan.push(Step::Extremum {
             op: op_index,

@@ -10,11 +10,11 @@ use alloc::vec::Vec;
 use super::constants::{coefficient, expr, single};
 use super::elementwise::{constant_layout, domain_axes};
 use super::views::{Signal, View};
-use super::{LowerError, Lowering, Step, same_maps};
+use super::{Lowering, Step, same_maps};
 use crate::field::from_i64;
 use crate::ops::{Float, FloatKind, Operand};
 use crate::program::{IntType, ValueId};
-use crate::system::{AxisMap, ColumnId, Expr, Home, Source};
+use crate::system::{AxisMap, ColumnId, Expr, Source};
 
 mod arithmetic;
 mod mean;
@@ -230,7 +230,7 @@ impl Lowering<'_> {
         self.program.values[value as usize].quantisation.int_type == IntType::F32
     }
 
-    pub(super) fn float(&mut self, op_index: usize, op: &Float) -> Result<(), Signal> {
+    pub(super) fn float(&mut self, op: &Float) -> Result<(), Signal> {
         match &op.kind {
             FloatKind::Table { input, table } => self.float_table(op.output, *input, table),
             FloatKind::Add { a, b, subtract } => {
@@ -271,7 +271,7 @@ impl Lowering<'_> {
                 self.float_mean(op.output, *input, (table, weights), &[last], *count)
             }
             FloatKind::Quantise { input, axis, thresholds } => {
-                self.float_quantise(op_index, op.output, *input, *axis, thresholds)
+                self.float_quantise(op.output, *input, *axis, thresholds)
             }
         }
     }
@@ -300,11 +300,7 @@ impl Lowering<'_> {
                 }
                 self.carried_output(output, &view)?
             }
-            None => {
-                let atoms: Vec<Vec<u32>> = (0..shape.len()).map(|axis| self.atoms(output, axis)).collect();
-                let order: Vec<usize> = (0..shape.len()).collect();
-                (self.own_column(output, &atoms, &order), atoms)
-            }
+            None => self.root_value(output),
         };
         let dims = self.column_dims(column).to_vec();
         let axis_of = domain_axes(&atoms);
@@ -354,13 +350,10 @@ impl Lowering<'_> {
         self.views[input as usize] = own;
         let mut frame = frame?;
         let view = self.view(output)?.clone();
-        view.axes[axis as usize].iter().for_each(|&a| self.keep_whole(view.column, a));
-        let [column_axis] = view.axes[axis as usize].as_slice() else {
-            let tensor = self.program.values[output as usize].name.clone();
-            return Err(Signal::Fail(LowerError::WindowedAxis { tensor }));
-        };
+        self.keep_whole(&view, axis as usize);
+        let column_axis = self.single_axis(output, &view, axis as usize)?;
         let mut maps = same_maps(self.column_dims(view.column).len());
-        maps[*column_axis as usize] = AxisMap::Strided { axis: *column_axis, stride: 1, offset: -1 };
+        maps[column_axis as usize] = AxisMap::Strided { axis: column_axis, stride: 1, offset: -1 };
         let before = self.float_sources(frame.instance, view.column, &maps);
         frame.operands.insert(0, before);
         Ok(frame)
@@ -402,8 +395,7 @@ impl Lowering<'_> {
 
     /// Proves that a combination is zero.
     fn zero(&mut self, instance: usize, value: &Linear) {
-        let table = self.range_table(0);
-        self.push_lookup(instance, table, vec![value.expr(0)]);
+        self.vanish(instance, value.expr(0));
     }
 
     /// Proves that a combination lies in `0..2^n` with `bits <= n <= max(bits, 50)`.
@@ -429,11 +421,6 @@ impl Lowering<'_> {
     fn hints<const N: usize>(&mut self, instance: usize) -> ([ColumnId; N], [u16; N]) {
         let pairs: [(ColumnId, u16); N] = core::array::from_fn(|_| self.hint_column(instance));
         (pairs.map(|p| p.0), pairs.map(|p| p.1))
-    }
-
-    /// A witness column over other dimensions than an instance's.
-    fn float_column(&mut self, dims: Vec<u32>) -> ColumnId {
-        self.new_column(Home::Witness, dims)
     }
 
     fn float_step(&mut self, instance: usize, form: FloatForm) {

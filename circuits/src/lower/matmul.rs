@@ -3,11 +3,11 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::elementwise::domain_axes;
+use super::elementwise::{Operands, domain_axes};
 use super::requant::{Accumulator, AccumulatorSource};
 use super::views::{Signal, View};
 use super::{Lowering, same_maps};
-use crate::ops::{MatMul, Multiply, Operand, Requant};
+use crate::ops::{MatMul, Multiply, Requant};
 use crate::program::ValueId;
 use crate::system::{AxisMap, Factor, Product, Source};
 
@@ -33,8 +33,7 @@ impl Lowering<'_> {
             let from_a = axis == m || (axis < m && wide(self, op.a, axis));
             atoms.push(self.carried(op.output, axis, if from_a { &a_view } else { &b_view }, axis)?);
         }
-        let order: Vec<usize> = (0..rank).collect();
-        let column = self.own_column(op.output, &atoms, &order);
+        let column = self.ordered_column(op.output, &atoms);
         let dims = self.column_dims(column).to_vec();
         let summed = self.axis_sizes(&a_view, n);
         let axis_of = domain_axes(&atoms);
@@ -57,20 +56,9 @@ impl Lowering<'_> {
     }
 
     pub(super) fn multiply(&mut self, op_index: usize, op: &Multiply) -> Result<(), Signal> {
-        let a_view = self.view(op.a)?.clone();
-        if let Operand::Value(b) = &op.b {
-            let b_view = self.view(*b)?.clone();
-            self.unify(op.a, &a_view, *b, &b_view)?;
-        }
-        let (column, atoms) = self.carried_output(op.output, &a_view)?;
+        let Operands { column, a, b, b_range } = self.operands(op.output, op.a, &op.b)?;
         let dims = self.column_dims(column).to_vec();
-        let a = Factor { column: a_view.column, maps: self.read_maps(&a_view, domain_axes(&atoms)) };
-        let (source, range) = self.second_operand(op.output, &op.b, &atoms)?;
-        let Source::Column { column: b_column, maps } = source else {
-            return Err(Signal::Fail(self.reshape_error(op.output)));
-        };
-        let b = Factor { column: b_column, maps };
-        let reachable = op.reachable(&self.program.values[op.a as usize], (range.0.into(), range.1.into()));
+        let reachable = op.reachable(&self.program.values[op.a as usize], (b_range.0.into(), b_range.1.into()));
         self.requantise_product(op_index, op.output, (column, dims, Vec::new()), (a, b), &op.requant, reachable);
         Ok(())
     }
@@ -84,16 +72,19 @@ impl Lowering<'_> {
         requant: &Requant,
         reachable: (i64, i64),
     ) {
-        // Every axis must drive a factor; an axis of size one that drives none is read from the second.
-        let drives = |f: &Factor, axis: usize| f.maps.iter().any(|m| m.axis().map(usize::from) == Some(axis));
-        let idle: Vec<u8> = (0..dims.len()).filter(|&x| !drives(&a, x) && !drives(&b, x)).map(|x| x as u8).collect();
-        for axis in idle {
-            let free = |f: &mut Factor, columns: &[u32]| {
-                let slot = f.maps.iter().zip(columns).position(|(m, &size)| *m == AxisMap::Sum && size == 1);
-                slot.map(|at| f.maps[at] = AxisMap::Same { axis }).is_some()
-            };
-            let (a_dims, b_dims) = (self.column_dims(a.column).to_vec(), self.column_dims(b.column).to_vec());
-            let _ = free(&mut a, &a_dims) || free(&mut b, &b_dims);
+        // Every axis must drive a factor. One that drives none (the axis of size one of an output without atoms) is read
+        // from a column axis of size one that a factor sums over.
+        for axis in 0..dims.len() as u8 {
+            if a.maps.iter().chain(&b.maps).any(|m| m.axis() == Some(axis)) {
+                continue;
+            }
+            let summed = [&mut a, &mut b].into_iter().find_map(|factor| {
+                let sizes = self.column_dims(factor.column);
+                factor.maps.iter_mut().zip(sizes).find(|(m, size)| **m == AxisMap::Sum && **size == 1)
+            });
+            if let Some((map, _)) = summed {
+                *map = AxisMap::Same { axis };
+            }
         }
         let range = &self.program.values[output as usize].quantisation;
         let range = (range.lo(), range.hi());

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::constants::{coefficient, expr};
 use super::views::{Signal, View};
-use super::{LowerError, Lowering, Step, same_maps, signed_bits};
+use super::{Lowering, Step, same_maps, signed_bits};
 use crate::ops::{MaxPool, Window};
 use crate::system::{AxisMap, ColumnId, Home, Source};
 
@@ -21,15 +21,11 @@ impl Lowering<'_> {
         let mut view = self.whole_axes(op.input, windowed)?;
         let mut out_atoms = Vec::with_capacity(rank);
         for axis in 0..rank {
-            if windowed(axis) {
-                let whole = self.refinements.get(&(op.output, axis)).is_none_or(|a| a.len() == 1);
-                if !whole || view.axes[axis].len() != 1 {
-                    return Err(Signal::Fail(LowerError::WindowedAxis { tensor: input.name.clone() }));
-                }
-                out_atoms.push(vec![output.shape[axis]]);
+            out_atoms.push(if windowed(axis) {
+                vec![output.shape[axis]]
             } else {
-                out_atoms.push(self.carried(op.output, axis, &view, axis)?);
-            }
+                self.carried(op.output, axis, &view, axis)?
+            });
         }
         if op.windows.is_empty() {
             // Nothing to maximise over: the output is the input.
@@ -43,6 +39,9 @@ impl Lowering<'_> {
             let mut atoms: Vec<Vec<u32>> = (0..rank).map(|a| self.axis_sizes(&view, a)).collect();
             atoms[axis] = vec![output.shape[axis]];
             view = self.max_along(&view, &atoms, window, range, last.then_some((op.output, &out_atoms)));
+        }
+        for window in &op.windows {
+            self.keep_whole(&view, window.axis as usize);
         }
         Ok(())
     }
@@ -90,18 +89,7 @@ impl Lowering<'_> {
             };
             let (b, b_outside) = tap(self, k);
             let result = match last {
-                Some((value, out_atoms)) if done => {
-                    let order: Vec<usize> = (0..out_atoms.len()).collect();
-                    let column = self.own_column(value, out_atoms, &order);
-                    let windowed = self.program.ops.iter().find_map(|op| match op {
-                        crate::program::Op::MaxPool(m) if m.output == value => Some(&m.windows),
-                        _ => None,
-                    });
-                    for w in windowed.into_iter().flatten() {
-                        axes[w.axis as usize].iter().for_each(|&a| self.keep_whole(column, a));
-                    }
-                    column
-                }
+                Some((value, out_atoms)) if done => self.ordered_column(value, out_atoms),
                 _ => self.new_column(Home::Witness, dims.clone()),
             };
             let y = Source::Column { column: result, maps: same_maps(dims.len()) };

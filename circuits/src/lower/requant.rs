@@ -487,8 +487,7 @@ impl Lowering<'_> {
         let mut difference = self.channel_constant(&block, acc, &bias).expr(1, 0);
         difference.terms.extend(block.terms.iter().map(|&(c, s)| (coefficient(c), s)));
         difference.terms.push((coefficient(-1), block.y));
-        let table = self.range_table(0);
-        self.push_lookup(block.instance, table, vec![difference]);
+        self.vanish(block.instance, difference);
         self.push_requant(acc, block.instance, channels.to_vec(), RequantForm::Exact);
     }
 

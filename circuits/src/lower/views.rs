@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::{AtomOrigin, LowerError, Lowering, Step, ValuePart};
 use crate::ops::{Rewire, RewireKind};
 use crate::program::ValueId;
-use crate::system::{AxisMap, ColumnId, Home};
+use crate::system::{AxisMap, ColumnId, Home, Source};
 
 /// A logical tensor as column axes: for each logical axis, the column axes it consists of, outermost first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +62,7 @@ impl Lowering<'_> {
     /// Creates the column of a value that owns one, with the atoms of the logical axes in `axis_order`.
     pub(super) fn own_column(&mut self, value: ValueId, atoms: &[Vec<u32>], axis_order: &[usize]) -> ColumnId {
         let home = if self.public_roots[value as usize] { Home::Public } else { Home::Witness };
-        let mut dims = Vec::new();
-        let mut origins = Vec::new();
+        let (mut dims, mut origins) = (Vec::new(), Vec::new());
         let mut axes = vec![Vec::new(); atoms.len()];
         for &axis in axis_order {
             for (atom, &size) in atoms[axis].iter().enumerate() {
@@ -76,30 +75,66 @@ impl Lowering<'_> {
             dims.push(1);
             origins.push(None);
         }
-        let column = self.new_column(home, dims);
-        self.column_atoms.insert(column, origins);
-        let view = View { column, axes };
-        let order = self.full_order(&view);
-        if self.is_float(value) {
-            let dims = self.column_dims(column).to_vec();
-            let parts = [self.new_column(home, dims.clone()), self.new_column(home, dims)];
-            self.float_parts.insert(column, parts);
-            for (part, column) in (0..).zip([column, parts[0], parts[1]]) {
-                self.plan.push(Step::Value { value, column, order: order.clone(), part: ValuePart::Float(part) });
-            }
-        } else {
-            self.plan.push(Step::Value { value, column, order, part: ValuePart::Integer });
+        let mut order: Vec<u8> = axes.iter().flatten().copied().collect();
+        if order.is_empty() {
+            order.push(0);
         }
-        self.views[value as usize] = Some(view);
+        let column = self.filled_column(value, home, dims, &order);
+        self.column_atoms.insert(column, origins);
+        self.views[value as usize] = Some(View { column, axes });
         column
     }
 
-    /// A value whose column keeps its logical axis order (graph inputs).
-    pub(super) fn root_value(&mut self, value: ValueId) {
+    /// [`Self::own_column`] with the axes in logical order.
+    pub(super) fn ordered_column(&mut self, value: ValueId, atoms: &[Vec<u32>]) -> ColumnId {
+        let order: Vec<usize> = (0..atoms.len()).collect();
+        self.own_column(value, atoms, &order)
+    }
+
+    /// The column of a value whose axes come from no other value, in logical order, and its atoms.
+    pub(super) fn root_value(&mut self, value: ValueId) -> (ColumnId, Vec<Vec<u32>>) {
         let rank = self.program.values[value as usize].shape.len();
         let atoms: Vec<Vec<u32>> = (0..rank).map(|axis| self.atoms(value, axis)).collect();
-        let order: Vec<usize> = (0..rank).collect();
-        self.own_column(value, &atoms, &order);
+        (self.ordered_column(value, &atoms), atoms)
+    }
+
+    /// A new column (three, for a float) that the prover fills with a value of the trace; `order` lists the column axes
+    /// in logical order.
+    pub(super) fn filled_column(&mut self, value: ValueId, home: Home, dims: Vec<u32>, order: &[u8]) -> ColumnId {
+        let column = self.new_column(home, dims.clone());
+        let float = self.is_float(value);
+        if float {
+            let parts = [self.new_column(home, dims.clone()), self.new_column(home, dims)];
+            self.float_parts.insert(column, parts);
+        }
+        for (part, column) in (0..).zip(self.value_columns(value, column)) {
+            let part = if float { ValuePart::Float(part) } else { ValuePart::Integer };
+            self.plan.push(Step::Value { value, column, order: order.to_vec(), part });
+        }
+        column
+    }
+
+    /// Columns of a value: one for integers, three for floats.
+    fn value_columns(&self, value: ValueId, column: ColumnId) -> Vec<ColumnId> {
+        if self.is_float(value) {
+            self.float_parts.get(&column).map_or_else(|| vec![column], |parts| [[column].as_slice(), parts].concat())
+        } else {
+            vec![column]
+        }
+    }
+
+    /// The columns of a value as sources, read by the same maps.
+    pub(super) fn value_sources(&self, value: ValueId, column: ColumnId, maps: &[AxisMap]) -> Vec<Source> {
+        let columns = self.value_columns(value, column).into_iter();
+        columns.map(|column| Source::Column { column, maps: maps.to_vec() }).collect()
+    }
+
+    /// The one column axis behind a logical axis of [`Self::whole_axes`].
+    pub(super) fn single_axis(&self, value: ValueId, view: &View, axis: usize) -> Result<u8, Signal> {
+        match view.axes[axis].as_slice() {
+            &[column_axis] => Ok(column_axis),
+            _ => Err(Signal::Fail(LowerError::Shape { tensor: self.program.values[value as usize].name.clone() })),
+        }
     }
 
     /// Asks for the split of a column axis into `outer` times the rest.

@@ -14,7 +14,7 @@ use super::{BIAS, FloatForm, Linear, keyed};
 use crate::field::from_i64;
 use crate::mle::index_bits;
 use crate::program::{IntegerTable, ValueId};
-use crate::system::{AxisMap, Expr, Source};
+use crate::system::{AxisMap, Expr, Home, Source};
 
 impl Lowering<'_> {
     pub(super) fn float_mean(
@@ -35,7 +35,7 @@ impl Lowering<'_> {
         // The integers behind the input, over the input's own cells.
         let atoms: Vec<Vec<u32>> = (0..rank).map(|a| self.axis_sizes(&view, a)).collect();
         let dims: Vec<u32> = if rank == 0 { vec![1] } else { atoms.iter().flatten().copied().collect() };
-        let column = self.float_column(dims.clone());
+        let column = self.new_column(Home::Witness, dims.clone());
         let maps = self.read_maps(&view, domain_axes(&atoms));
         let mut sources =
             vec![Source::Column { column: view.column, maps }, Source::Column { column, maps: same_maps(dims.len()) }];
@@ -68,12 +68,7 @@ impl Lowering<'_> {
 
         // The mean, over the output's cells.
         let summed = |axis: usize| axes.contains(&(axis as u8));
-        let mut out_atoms = Vec::with_capacity(rank);
-        for axis in 0..rank {
-            out_atoms.push(if summed(axis) { vec![1] } else { self.carried(output, axis, &view, axis)? });
-        }
-        let order: Vec<usize> = (0..rank).collect();
-        let result = self.own_column(output, &out_atoms, &order);
+        let (result, out_atoms) = self.reduced_output(output, &view, summed)?;
         let out_dims = self.column_dims(result).to_vec();
         let out_axis = domain_axes(&out_atoms);
         // The column of integers lists the atoms of all axes in logical order.

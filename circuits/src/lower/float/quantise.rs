@@ -23,7 +23,6 @@ const KEY_LIMIT: i64 = 1 << 31;
 impl Lowering<'_> {
     pub(super) fn float_quantise(
         &mut self,
-        _op: usize,
         output: ValueId,
         input: ValueId,
         axis: Option<u8>,

@@ -48,10 +48,7 @@ impl Problem {
     pub(crate) fn of_lowering(error: &vinfer_circuits::lower::LowerError) -> Self {
         use vinfer_circuits::lower::LowerError;
         let tensor = match error {
-            LowerError::Reshape { tensor }
-            | LowerError::WindowedAxis { tensor }
-            | LowerError::GroupedAxis { tensor }
-            | LowerError::Shape { tensor } => Some(tensor.clone()),
+            LowerError::Reshape { tensor } | LowerError::Shape { tensor } => Some(tensor.clone()),
             LowerError::TooLarge(_) => None,
         };
         let (reason, remedy) = split(&error.to_string());
