@@ -88,7 +88,7 @@ pub const ENTRIES: &[Entry] = &[
     },
     Entry {
         operators: "Relu, Clip, Abs, Neg, Sqrt, Reciprocal, Floor, Ceil, Round, Sign, LeakyRelu, ThresholdedRelu, HardSigmoid, \
-                    HardSwish, Softsign, Sigmoid, Tanh, Exp, Erf, Gelu, QuickGelu, QLinearSigmoid, QLinearLeakyRelu",
+                    HardSwish, Swish, Softsign, Sigmoid, Tanh, Exp, Erf, Gelu, QuickGelu, QLinearSigmoid, QLinearLeakyRelu",
         forms: "any chain, 8 and 16 bits, float results",
         methods: &[Table],
         limits: "float results must be numbers of moderate size",
@@ -103,7 +103,7 @@ pub const ENTRIES: &[Entry] = &[
         operators: "Softmax, QLinearSoftmax",
         forms: "any axis, quantised or float result",
         methods: &[Replay],
-        limits: "rows of at most 32768 elements; scales below about 0.38",
+        limits: "rows of at most 32768 elements; input scales from about 0.38 to 25",
     },
     Entry {
         operators: "LayerNormalization, RMSNormalization, SimplifiedLayerNormalization",

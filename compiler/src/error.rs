@@ -29,7 +29,7 @@ pub enum CompileError {
     },
     /// The operator set is too old or too new.
     #[error(
-        "operator set {version} of domain `{domain}` is not supported (ai.onnx 10 to 22); convert the model, e.g. with onnx.version_converter"
+        "operator set {version} of domain `{domain}` is not supported (ai.onnx 10 to 24); convert the model, e.g. with onnx.version_converter"
     )]
     UnsupportedOpset {
         /// Operator domain.

@@ -13,7 +13,7 @@ use crate::onnx::proto::{AttributeProto, ModelProto, NodeProto, ValueInfoProto, 
 use crate::onnx::tensor::{Data, Tensor};
 
 /// Oldest and newest supported version of the default operator set.
-const OPSETS: std::ops::RangeInclusive<i64> = 10..=22;
+const OPSETS: std::ops::RangeInclusive<i64> = 10..=24;
 
 /// Decodes a model and checks everything that concerns the graph as a whole.
 pub(crate) fn import(bytes: &[u8], external_dir: Option<&Path>) -> Result<Graph, CompileError> {

@@ -83,6 +83,10 @@ pub(crate) fn function(node: &Node, clip: (f32, f32)) -> Result<Option<Unary>, C
             own(Box::new(move |x: f32| (alpha * x + beta).clamp(0.0, 1.0)), true)
         }
         "HardSwish" => exactly(|x| x * (x * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)),
+        "Swish" => {
+            let alpha = node.float("alpha", 1.0)?;
+            own(Box::new(move |x: f32| x * logistic(alpha * x)), true)
+        }
         "Gelu" | "com.microsoft.Gelu" => match node.text("approximate", "none")? {
             "none" => exactly(gelu),
             "tanh" => exactly(gelu_tanh),

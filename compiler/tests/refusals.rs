@@ -49,7 +49,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("negative_dims", "BadTensor", "negative"),
     ("no_input_shape", "BadPort", "`x`"),
     ("not_quantised", "NotQuantised", "quantize_static"),
-    ("opset_23", "UnsupportedOpset", "23"),
+    ("opset_25", "UnsupportedOpset", "25"),
     ("opset_9", "UnsupportedOpset", "9"),
     ("overflow", "AccumulatorOverflow", "channel 1"),
     ("per_channel_activation", "PartlyQuantised", "per tensor"),

@@ -9,6 +9,9 @@ use crate::error::CompileError;
 use crate::graph::Node;
 use crate::onnx::proto::data_type;
 
+/// Most elements of a matrix of biases; each of its rows is a contraction of its own.
+const MAX_BIASES: usize = 1 << 14;
+
 /// A contraction without its output quantisation.
 #[derive(Clone, Debug)]
 pub(super) struct ContractParts {
@@ -20,6 +23,7 @@ pub(super) struct ContractParts {
     pub windows: Vec<Window>,
     pub groups: u32,
     pub weights: Vec<i16>,
+    /// One integer per output channel; of a Gemm with a matrix of biases, one row of them per row of the result.
     pub bias: Vec<i64>,
     /// `f32(input scale * weight scale)` per output channel.
     pub scales: Vec<f32>,
@@ -42,6 +46,9 @@ impl Lowering<'_> {
                 "its input and output have different integer types, which ONNX Runtime does not fuse",
                 "quantise all activations to uint8",
             ));
+        }
+        if parts.bias.len() != parts.scales.len() {
+            return self.row_by_row(at, parts, quantisation, effective);
         }
         let output = self.value(node, at.output(), parts.shape.clone(), quantisation)?;
         let mut contract = Contract {
@@ -73,6 +80,25 @@ impl Lowering<'_> {
         Ok(output)
     }
 
+    /// A Gemm with a matrix of biases: one contraction for each row.
+    fn row_by_row(
+        &mut self,
+        at: &Node,
+        parts: &ContractParts,
+        quantisation: Quantisation,
+        effective: IntType,
+    ) -> Result<ValueId, CompileError> {
+        let channels = parts.scales.len();
+        let mut rows = Vec::with_capacity(parts.bias.len() / channels.max(1));
+        for (row, bias) in parts.bias.chunks_exact(channels).enumerate() {
+            let input = self.sliced(&parts.node, parts.input, 0, row as u32, 1)?;
+            let shape = vec![1, channels as u32];
+            let one = ContractParts { input, shape, bias: bias.to_vec(), ..parts.clone() };
+            rows.push(self.complete_contract(at, &one, quantisation, effective)?);
+        }
+        self.concatenated(at, &rows, 0)
+    }
+
     /// The accumulator scales and the bias of a contraction. `alpha` scales the input scale first.
     pub(super) fn accumulator(
         &self,
@@ -89,10 +115,14 @@ impl Lowering<'_> {
             .collect();
         let wrong =
             |reason: String| CompileError::BiasScale { node: node.name.clone(), operator: node.op.clone(), reason };
-        let fits = |len: usize| match len {
-            n if n == channels => Ok(()),
-            1 if node.op.ends_with("Gemm") => Ok(()),
-            n => Err(node.bad_shape(format!("{n} bias elements for {channels} output channels"))),
+        let gemm = node.op.ends_with("Gemm");
+        let rows = self.value_ref(input.value).shape.first().map_or(0, |&rows| rows as usize);
+        // One row of biases for all rows of the result, or, in a Gemm, one for each.
+        let fits = |dims: &[usize]| match *dims {
+            [n] | [1, n] if n == channels => Ok(()),
+            [] | [1] | [1, 1] if gemm => Ok(()),
+            [m, n] if gemm && m == rows && n == channels && m * n <= MAX_BIASES => Ok(()),
+            _ => Err(node.bad_shape(format!("a bias of shape {dims:?} for {channels} output channels"))),
         };
         let spread = |values: Vec<i64>| match values.as_slice() {
             [one] => vec![*one; channels],
@@ -104,7 +134,7 @@ impl Lowering<'_> {
                 if tensor.data_type() != data_type::INT32 {
                     return Err(wrong(format!("the bias is {}", data_type::name(tensor.data_type()))));
                 }
-                fits(tensor.len())?;
+                fits(&tensor.dims)?;
                 spread(tensor.integers().unwrap_or_default())
             }
             Bias::State(State::Weights(b)) => {
@@ -114,7 +144,11 @@ impl Lowering<'_> {
                 if b.zero_points.iter().any(|&z| z != 0) {
                     return Err(wrong("the bias has a zero point".to_owned()));
                 }
-                fits(b.raw.len())?;
+                let dims: Vec<usize> = b.dims.iter().map(|&d| d as usize).collect();
+                fits(&dims)?;
+                if b.axis.is_some_and(|axis| axis + 1 != dims.len()) {
+                    return Err(wrong("its scales do not lie along the output channels".to_owned()));
+                }
                 for (c, &expected) in scales.iter().enumerate() {
                     let scale = b.scales.get(c).or(b.scales.first()).copied().unwrap_or(0.0);
                     if scale.to_bits() != expected.to_bits() {
@@ -126,7 +160,7 @@ impl Lowering<'_> {
             }
             Bias::State(State::Constant(b)) if b.floats().is_some() && b.dims.len() == 1 => {
                 // ONNX Runtime quantises a float bias with the accumulator's scale.
-                fits(b.len())?;
+                fits(&b.dims)?;
                 let floats = spread_floats(b.floats().unwrap_or_default(), channels);
                 let quantised = floats.iter().zip(&scales).map(|(&v, &s)| (v / s).round_ties_even());
                 quantised

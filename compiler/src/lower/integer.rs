@@ -1,11 +1,10 @@
-//! Operators on integers: MatMulInteger, ConvInteger, arithmetic modulo the type, Where, Not, Cast.
+//! Operators on integers: MatMulInteger, ConvInteger, arithmetic modulo the type, Not.
 
 use vinfer_circuits::ops::{Contract, Requant};
 use vinfer_circuits::program::{IntType, Op, Quantisation, ValueId};
 
 use super::Lowering;
 use super::contract::{Bias, ContractParts};
-use super::pair::Side;
 use super::state::{Integer, Real, State};
 use crate::error::CompileError;
 use crate::graph::Node;
@@ -59,6 +58,9 @@ impl Lowering<'_> {
         quantisation: Quantisation,
     ) -> Result<ValueId, CompileError> {
         let output = self.value(&parts.node, at.output(), parts.shape.clone(), quantisation)?;
+        if parts.bias.len() != parts.scales.len() {
+            return Err(parts.node.stays_float("it has a matrix of biases and a float result", "quantise the result"));
+        }
         let out_channels = parts.bias.len() as u32;
         let contract = Contract {
             input: parts.input,
@@ -147,33 +149,5 @@ impl Lowering<'_> {
         };
         let real = self.raw_real(node, integer)?;
         self.integers_of(node, State::Real(real.map(f)), int_type)
-    }
-
-    /// `condition ? x : y`.
-    pub(super) fn choose(&mut self, node: &Node) -> Result<State, CompileError> {
-        let integers = [1, 2].into_iter().find_map(|i| match self.state(node, i) {
-            Ok(State::Integer(integer)) => Some(self.value_ref(integer.value).quantisation.int_type),
-            _ => None,
-        });
-        let condition = self.raw_side(node, 0)?;
-        let (x, y) = (self.raw_side(node, 1)?, self.raw_side(node, 2)?);
-        let rejected = self.combine(node, (condition, y), |c, y| if c != 0.0 { f32::NAN } else { y })?;
-        let rejected = match rejected {
-            State::Real(real) => Side::Tensor(real),
-            State::Pending(pending) => match self.as_function(node, &pending)? {
-                State::Real(real) => Side::Tensor(real),
-                _ => return Err(node.stays_float("its operand is a float result", "quantise the operands")),
-            },
-            State::Constant(tensor) => {
-                let shape = tensor.dims.iter().map(|&d| d as u32).collect();
-                Side::Constant(shape, tensor.floats().unwrap_or_default().to_vec())
-            }
-            _ => return Err(node.stays_float("its operand is a float result", "quantise the operands")),
-        };
-        let state = self.combine(node, (x, rejected), |x, y| if y.is_nan() { x } else { y })?;
-        match integers {
-            Some(int_type) => self.integers_of(node, state, int_type),
-            None => Ok(state),
-        }
     }
 }

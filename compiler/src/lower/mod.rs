@@ -5,6 +5,7 @@ mod arrange;
 mod attention;
 mod average;
 mod cast;
+mod choose;
 mod constants;
 mod contract;
 mod conv;

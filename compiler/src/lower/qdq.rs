@@ -107,7 +107,9 @@ impl Lowering<'_> {
             match source.op.as_str() {
                 "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" | "Identity" => {}
                 "DequantizeLinear" | "com.microsoft.DequantizeLinear" => break,
-                op if op == "Transpose" || (ELIMINATED.contains(&op) && shape(from) == shape(name)) => {
+                op if op == "Transpose"
+                    || (ELIMINATED.contains(&op) && shape(from) == shape(name) && !self.by_many_numbers(source)) =>
+                {
                     return Err(source.unsupported(
                         "it has no effect, and its input and output have different quantisation parameters",
                         "use the same scale and zero point on both sides, or remove the operator",
@@ -118,6 +120,17 @@ impl Lowering<'_> {
             name = from;
         }
         Ok(())
+    }
+
+    /// Whether a node combines a tensor with a constant of several elements: ONNX Runtime's elimination of operators
+    /// without effect (`NoopElimination`) looks at constants of one element only.
+    fn by_many_numbers(&self, node: &Node) -> bool {
+        matches!(node.op.as_str(), "Add" | "Sub" | "Mul" | "Div")
+            && node.inputs.iter().any(|name| match self.states.get(name) {
+                Some(State::Constant(tensor)) => tensor.len() > 1,
+                Some(State::Weights(weights)) => weights.raw.len() > 1,
+                _ => false,
+            })
     }
 
     /// The integer type that a QuantizeLinear produces.

@@ -130,18 +130,19 @@ fn tables(node: &Node, sx: f32, size: u32, sy: f32) -> Result<(Vec<f32>, Vec<f32
     let shift = (f64::from(limit) - 5.0).max(0.0) / f64::from(sx);
     let scale = (1.0 / sy).floor();
     let power = |i: i32| libm::exp((f64::from(i) + shift) * f64::from(sx)) as f32;
-    let powers: Vec<f32> = (-255..=0).map(power).collect();
+    let mut powers: Vec<f32> = (-255..=0).map(power).collect();
     let refuse = |reason: &str, remedy: &str| Err(node.unsupported(reason, remedy));
     if !(powers[255] * scale).is_finite() {
         return refuse("its output scale is so small that ONNX Runtime's arithmetic overflows", "use the scale 1/256");
     }
+    drop_negligible(&mut powers, size, scale);
     // The largest power becomes about 1, or as large as needed for the smallest one.
     let exponent = |x: f32| ((x.to_bits() >> 23) & 0xff) as i32 - 127;
     let smallest = powers.iter().copied().find(|&p| p > 0.0).map_or(0, exponent);
     let top = (-70 - (smallest - exponent(powers[255]))).clamp(0, 70);
     let factor = libm::exp2(f64::from(top - exponent(powers[255])));
     let scaled = |x: f32| (f64::from(x) * factor) as f32;
-    let fits = |x: f32| x >= f32::MIN_POSITIVE && held(scaled(x)) && held(scaled(x * scale));
+    let fits = |x: f32| x == 0.0 || (x >= f32::MIN_POSITIVE && held(scaled(x)) && held(scaled(x * scale)));
     if !powers.iter().all(|&p| fits(p)) {
         return refuse(
             "its input scale spans more than 140 powers of two, too many for proven float arithmetic",
@@ -150,4 +151,25 @@ fn tables(node: &Node, sx: f32, size: u32, sy: f32) -> Result<(Vec<f32>, Vec<f32
     }
     let extend = |f: &dyn Fn(f32) -> f32| powers.iter().map(|&p| f(p)).chain([0.0; 255]).collect();
     Ok((extend(&scaled), extend(&|p| scaled(p * scale))))
+}
+
+/// Sets powers to zero that change no result, if the others then span few enough powers of two.
+///
+/// A row's sum starts at zero, adds its powers one after the other in single precision and holds the largest power,
+/// `P`. Let `S` be the powers of at least `2^-25 P / size` and let every other one be below `2^-27 / size` times the
+/// smallest of `S`. Then all others of a row together stay below a quarter of half an ulp of any element of `S`, so that
+/// they vanish when they meet one, before or after: the sum is that of `S` alone. Their own quotients are below
+/// `2^-25 scale`, which rounds to zero.
+fn drop_negligible(powers: &mut [f32], size: u32, scale: f32) {
+    let Some(&largest) = powers.last() else { return };
+    let share = 1.0 / f64::from(size);
+    let least = f64::from(largest) * libm::exp2(-25.0) * share;
+    let heard = |p: f32| f64::from(p) >= least;
+    let Some(smallest) = powers.iter().copied().find(|&p| heard(p)) else { return };
+    let limit = f64::from(smallest) * libm::exp2(-27.0) * share;
+    let normal = powers.iter().all(|&p| p >= f32::MIN_POSITIVE);
+    let others_vanish = powers.iter().all(|&p| heard(p) || f64::from(p) < limit);
+    if !normal && others_vanish && scale < 8_388_608.0 {
+        powers.iter_mut().filter(|p| !heard(**p)).for_each(|p| *p = 0.0);
+    }
 }

@@ -97,7 +97,7 @@ class G:
 
     def build(s, path):
         g = h.make_graph(s.n, 'g', s.ports, [h.make_tensor_value_info(y, t, None) for y, t in s.outs], s.i)
-        m = h.make_model(g, opset_imports=[h.make_opsetid('', s.opset), h.make_opsetid('com.microsoft', 1)], ir_version=8 if s.opset < 21 else 10)
+        m = h.make_model(g, opset_imports=[h.make_opsetid('', s.opset), h.make_opsetid('com.microsoft', 1)], ir_version=8 if s.opset < 21 else 10 if s.opset < 23 else 12)
         m = onnx.shape_inference.infer_shapes(m)
         so = ort.SessionOptions()
         so.log_severity_level = 4
@@ -731,6 +731,60 @@ def flatten_gemm(g):
     y = g.op('Flatten', [x])
     w = g.dq(g.c(r.integers(-100, 100, (6, 4)).astype(np.int8)), (f32(0.01), np.int8(0)))
     g.end(g.op('MatMul', [y, w]))
+
+@case
+def gemm_bias_rows(g):
+    m, k, n = R(1, 4), R(1, 12), R(1, 4)
+    x, p = g.act([m, k])
+    per = r.random() < 0.5
+    ws = (r.uniform(0.003, 0.02, n) if per else np.array(r.uniform(0.003, 0.02))).astype(f32)
+    axis = {'axis': 1} if per else {}
+    w = g.op('DequantizeLinear', [g.c(r.integers(-100, 100, (k, n)).astype(np.int8)), g.c(ws)], **axis)
+    dims = [(m, n), (1, n), (n,), (1,), (m, 1), (1, 1)][R(0, 5)]
+    raw = r.integers(-3000, 3000, dims).astype(np.int32)
+    bs = (p[0] * ws).astype(f32)
+    b = g.op('DequantizeLinear', [g.c(raw), g.c(bs)], **({'axis': len(dims) - 1} if per else {}))
+    g.end(g.op('Gemm', [x, w, b]))
+
+@case
+def softmax_wide(g):
+    x, p = g.act(shape(2, 3, 6), dt=dt8(), scale=f32(np.exp(r.uniform(np.log(0.2), np.log(100)))))
+    y = g.op('Softmax', [x], axis=-1)
+    g.end(y, (f32(r.choice([1 / 256, 1 / 255, 0.01])), np.uint8(0)) if r.random() < 0.8 else None)
+
+@case
+def where_integers(g):
+    s = shape(1, 3, 4)
+    d = [np.int64, np.uint8, np.int8][R(0, 2)]
+    lo, hi = (-999, 999) if d == np.int64 else (None, None)
+    x, y = g.raw(s, d, lo, hi), g.raw([a if r.random() < 0.7 else 1 for a in s], d, lo, hi)
+    c = g.c(r.random([a if r.random() < 0.7 else 1 for a in s]) < 0.5)
+    g.out(g.op('Where', [c, x, y]), h.np_dtype_to_tensor_dtype(np.dtype(d)))
+
+@case
+def swish(g):
+    g.opset = 24
+    x, p = g.act(shape(1, 3), dt=dt8())
+    g.end(g.op('Swish', [x], alpha=float(r.choice([1.0, 1.702, 0.5]))))
+
+@case
+def by_ones(g):
+    s = shape(1, 3)
+    x, p = g.act(s)
+    v = np.full(s, {'Mul': 1, 'Div': 1, 'Add': 0, 'Sub': 0}[o := str(r.choice(['Mul', 'Div', 'Add', 'Sub']))], f32)
+    g.end(g.op(o, [x, g.c(v)]))
+
+@case
+def newest_set(g):
+    g.opset = R(23, 24)
+    x, p = g.act([2, 3, 4])
+    y, q = g.act([2, 3, 4])
+    w = g.c(r.uniform(0.5, 1.5, 4).astype(f32))
+    z = [lambda: g.op('Add', [x, y]), lambda: g.op('RMSNormalization', [x, w], axis=-1),
+         lambda: g.op('Transpose', [x], perm=[2, 0, 1]), lambda: g.op('Reshape', [x, g.ints([4, 6])]),
+         lambda: g.op('Softmax', [x], axis=-1), lambda: g.op('MatMul', [x, g.op('Transpose', [y], perm=[0, 2, 1])]),
+         lambda: g.op('TopK', [x, g.ints([2])], 2)[0]][R(0, 6)]()
+    g.end(z)
 fails = {}
 for rd in range(rounds):
     for nme, f in CASES.items():

@@ -42,7 +42,7 @@ def cases():
     good = QX + WD + BD + CONV + yq("c")
     yield "ok_conv", model(good)
     yield "opset_9", model(good, opset=9)
-    yield "opset_23", model(good, opset=23)
+    yield "opset_25", model(good, opset=25)
     yield "not_quantised", model([N("Conv", ["x", "wf"], ["c"]), N("Relu", ["c"], ["y"])])
     yield "bias_scale", model(good, {"bs": f32(0.0006)})
     yield "bias_zero_point", model(good, {"bz": np.int32(3)})
