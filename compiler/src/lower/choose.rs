@@ -45,7 +45,7 @@ impl Lowering<'_> {
 
     /// Where of two integer tensors with a constant condition: a movement of their elements.
     fn choose_by_constant(&mut self, node: &Node) -> Result<Option<State>, CompileError> {
-        let Some(condition) = self.constant(node, 0)?.cloned() else { return Ok(None) };
+        let State::Constant(condition) = self.state(node, 0)?.clone() else { return Ok(None) };
         let mut sides = Vec::with_capacity(2);
         for index in [1, 2] {
             sides.push(match self.state(node, index)?.clone() {
