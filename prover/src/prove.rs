@@ -99,7 +99,7 @@ pub(crate) fn statement(
 
 /// Counts the uses of every table row. Returns the first lookup without a row, after counting all others.
 pub fn count_multiplicities(key: &ProvingKey, witness: &mut Witness) -> Option<(usize, usize)> {
-    let system = witness.system.clone();
+    let system = &witness.system;
     let indices: Vec<RowIndex> = system.tables.iter().map(|t| RowIndex::new(key, &t.rows)).collect();
     let mut counts: Vec<Vec<u64>> =
         system.tables.iter().map(|t| vec![0u64; system.table_rows(&t.rows) as usize]).collect();

@@ -7,7 +7,7 @@ use vinfer_circuits::field::{F, from_i64};
 use vinfer_circuits::functional::strided;
 use vinfer_circuits::lower::{RequantForm, RequantStep, Step, ValuePart, split_float};
 use vinfer_circuits::ops::ExtremumResult;
-use vinfer_circuits::program::Op;
+use vinfer_circuits::program::{Op, ValueId};
 use vinfer_circuits::system::{AxisMap, Expr, Instance, Source, System, TableRows, domain_bits, domain_len};
 
 mod float;
@@ -54,15 +54,15 @@ impl Witness {
             key.program.inputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
         let whole = &key.lowered.system;
         // Inputs are in the range of their types, so the selection exists.
-        let system = &whole.select(&inputs).map_or_else(|| whole.clone(), std::borrow::Cow::into_owned);
+        let system = whole.select(&inputs).map_or_else(|| whole.clone(), std::borrow::Cow::into_owned);
         let mut witness = Self {
-            system: system.clone(),
             columns: vec![Vec::new(); system.columns.len()],
             contractions: vec![Vec::new(); system.instances.len()],
+            system,
         };
         for step in &key.lowered.plan {
             if let Step::Value { value, column, order, part } = step {
-                let dims = &system.columns[*column as usize].dims;
+                let dims = &witness.system.columns[*column as usize].dims;
                 let cells = to_column_order(&execution.trace[*value as usize], dims, order);
                 let cell = |v: i32| match part {
                     ValuePart::Integer => i64::from(v),
@@ -76,13 +76,13 @@ impl Witness {
                 Step::Value { .. } => {}
                 Step::Requant(step) => witness.fill_requant(key, execution, step),
                 Step::Float(step) => witness.fill_float(key, step),
-                Step::Extremum { op, extreme, marks, reduced, output } => {
-                    witness.fill_extremum(key, execution, (*op, *extreme, *marks, *reduced, *output));
+                Step::Extremum { op, extreme, marks, reduced, .. } => {
+                    witness.fill_extremum(key, execution, (*op, *extreme, *marks, *reduced));
                 }
                 Step::Max { instance, column } => {
                     if let Some(column) = column {
-                        let inst = &system.instances[*instance as usize];
-                        let cells = system.columns[*column as usize].real_cells() as usize;
+                        let inst = &witness.system.instances[*instance as usize];
+                        let cells = witness.system.columns[*column as usize].real_cells() as usize;
                         witness.columns[*column as usize] = vec![F::ZERO; cells];
                         let sources = witness.sources(key, *instance as usize);
                         // Lookup 0 holds (a - b, y - b); with y still zero the second is -b, so y = max(a - b, 0) - (-b).
@@ -95,8 +95,9 @@ impl Witness {
                 }
             }
         }
-        for table in &system.tables {
-            witness.columns[table.multiplicity as usize] = vec![F::ZERO; system.table_rows(&table.rows) as usize];
+        for table in &witness.system.tables {
+            let rows = witness.system.table_rows(&table.rows) as usize;
+            witness.columns[table.multiplicity as usize] = vec![F::ZERO; rows];
         }
         witness
     }
@@ -106,10 +107,10 @@ impl Witness {
         &mut self,
         key: &ProvingKey,
         execution: &Execution,
-        (op, extreme, marks, reduced, output): (usize, Option<u32>, u32, u8, u32),
+        (op, extreme, marks, reduced): (usize, Option<u32>, u32, u8),
     ) {
         let Op::Extremum(extremum) = &key.program.ops[op] else { return };
-        let Some(order) = value_order(key, output) else { return };
+        let Some((output, order)) = value_column(key, extremum.output) else { return };
         let values = &key.program.values;
         let (input, result) = (&values[extremum.input as usize], &values[extremum.output as usize]);
         let found = extremum.find(&execution.trace[extremum.input as usize], input, result);
@@ -134,11 +135,7 @@ impl Witness {
         let instance = &key.lowered.system.instances[step.instance as usize];
         let system = &key.lowered.system;
         let op = &key.program.ops[step.op];
-        let output = key.lowered.plan.iter().find_map(|s| match s {
-            Step::Value { value, column, order, .. } if *value == op.output() => Some((*column, order)),
-            _ => None,
-        });
-        let Some((column, order)) = output else { return };
+        let Some((column, order)) = value_column(key, op.output()) else { return };
         let accumulators =
             to_column_order(&execution.accumulators[step.op], &system.columns[column as usize].dims, order);
         let biases: &[i64] = if let Op::Contract(c) = op { &c.bias } else { &[] };
@@ -274,10 +271,10 @@ impl Witness {
     }
 }
 
-/// Logical order of the column axes of a value's column.
-fn value_order(key: &ProvingKey, wanted: u32) -> Option<&[u8]> {
+/// A value's own column (its copies come later in the plan), and its axes in logical order.
+fn value_column(key: &ProvingKey, wanted: ValueId) -> Option<(u32, &[u8])> {
     key.lowered.plan.iter().find_map(|step| match step {
-        Step::Value { column, order, .. } if *column == wanted => Some(order.as_slice()),
+        Step::Value { value, column, order, .. } if *value == wanted => Some((*column, order.as_slice())),
         _ => None,
     })
 }
