@@ -11,20 +11,20 @@ use vinfer_prover::execute::execute;
 use vinfer_prover::{ProvingKey, prove, setup};
 use vinfer_verifier::{Expected, PreparedKey, verify};
 
-fn check(program: &Program, samples: &[Vec<Vec<i32>>]) {
+fn check(name: &str, program: &Program, samples: &[Vec<Vec<i32>>]) {
     let (key, vk) = setup(program).unwrap();
     let prepared = PreparedKey::from_bytes(&vk).unwrap();
-    assert_eq!(prepared.digest(), key.verifying_key().digest());
+    assert_eq!(prepared.digest(), key.verifying_key().digest(), "{name}");
     for inputs in samples {
         let trace = execute(program, inputs).unwrap();
         let outputs: Vec<Vec<i32>> = program.outputs.iter().map(|p| trace[p.value as usize].clone()).collect();
-        let proved = prove(&key, inputs, CONTEXT).unwrap();
-        assert_eq!(proved.outputs, outputs);
+        let proved = prove(&key, inputs, CONTEXT).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(proved.outputs, outputs, "{name}");
         let expected =
             Expected { inputs: Some(inputs.clone()), outputs: Some(outputs.clone()), context: Some(CONTEXT) };
         for expected in [Expected::default(), expected] {
-            let verified = prepared.verify(&proved.proof, &expected).unwrap();
-            assert_eq!((&verified.inputs, &verified.outputs), (inputs, &outputs));
+            let verified = prepared.verify(&proved.proof, &expected).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!((&verified.inputs, &verified.outputs), (inputs, &outputs), "{name}");
             assert_eq!(verified.context, CONTEXT);
             assert_eq!(verified.statement, proved.statement);
             assert_eq!(verified.key_digest, prepared.digest());
@@ -37,7 +37,7 @@ fn check(program: &Program, samples: &[Vec<Vec<i32>>]) {
 /// Two samples of a test model.
 fn check_model(name: &str) {
     let program = common::program(name);
-    check(&program, &[0, 1].map(|sample| common::inputs(name, &program, sample)));
+    check(name, &program, &[0, 1].map(|sample| common::inputs(name, &program, sample)));
 }
 
 macro_rules! models {
@@ -59,14 +59,24 @@ models!(
 #[test]
 fn mlp4m_int8() {
     let program = common::program("mlp4m_int8");
-    check(&program, &[common::inputs("mlp4m_int8", &program, 0)]);
+    check("mlp4m_int8", &program, &[common::inputs("mlp4m_int8", &program, 0)]);
 }
 
 #[test]
 fn every_primitive() {
     for seed in 1..=3 {
-        for (_, program) in tiny::programs::all(seed) {
-            check(&program, &[tiny::programs::inputs(&program, seed)]);
+        for (name, program) in tiny::programs::all(seed) {
+            check(name, &program, &[tiny::programs::inputs(&program, seed)]);
+        }
+    }
+}
+
+#[test]
+fn every_operation_between_activations() {
+    for seed in 1..=3 {
+        for (name, program) in tiny::activations::all(seed) {
+            let samples = [tiny::programs::inputs(&program, seed), tiny::activations::hard_inputs(&program)];
+            check(name, &program, &samples);
         }
     }
 }
