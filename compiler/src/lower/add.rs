@@ -128,15 +128,7 @@ impl Lowering<'_> {
             if !*fused {
                 return Err(node.bad_attribute("inputs", "operands and result have different integer types"));
             }
-            // ONNX Runtime does not fuse it.
-            return match self.binary(&node.clone())? {
-                State::Pending(pending) => match self.complete(at, &pending, quantisation, effective)? {
-                    State::Integer(integer) => Ok(integer.value),
-                    _ => Err(node.bad_attribute("inputs", "not a float tensor")),
-                },
-                State::Real(real) => self.quantise_real(at, &real, quantisation),
-                _ => Err(node.bad_attribute("inputs", "not a float tensor")),
-            };
+            return self.unfused(at, node, quantisation, effective);
         }
         let rank = shape.len();
         let shapes_ab = [shapes::expand_rank(&first.shape, rank), shapes::expand_rank(&second.shape, rank)];

@@ -72,6 +72,25 @@ impl Lowering<'_> {
         self.combine(node, sides, f)
     }
 
+    /// [`Self::binary`] of operands and a result that ONNX Runtime does not fuse into one kernel, quantised at `at`.
+    pub(super) fn unfused(
+        &mut self,
+        at: &Node,
+        node: &Node,
+        quantisation: Quantisation,
+        effective: IntType,
+    ) -> Result<ValueId, CompileError> {
+        let not_float = || node.bad_attribute("inputs", "not a float tensor");
+        match self.binary(node)? {
+            State::Pending(pending) => match self.complete(at, &pending, quantisation, effective)? {
+                State::Integer(integer) => Ok(integer.value),
+                _ => Err(not_float()),
+            },
+            State::Real(real) => self.quantise_real(at, &real, quantisation),
+            _ => Err(not_float()),
+        }
+    }
+
     pub(super) fn combine(
         &mut self,
         node: &Node,

@@ -97,15 +97,7 @@ impl Lowering<'_> {
             Factor::Constant(_, quantisation) => quantisation.int_type,
         };
         if *fused && (a.effective != effective || other != effective) {
-            // ONNX Runtime does not fuse it.
-            return match self.binary(&node.clone())? {
-                State::Pending(pending) => match self.complete(at, &pending, quantisation, effective)? {
-                    State::Integer(integer) => Ok(integer.value),
-                    _ => Err(node.bad_attribute("inputs", "not a float tensor")),
-                },
-                State::Real(real) => self.quantise_real(at, &real, quantisation),
-                _ => Err(node.bad_attribute("inputs", "not a float tensor")),
-            };
+            return self.unfused(at, node, quantisation, effective);
         }
         // The program's first operand has the output's shape.
         let fits = |real: &Real| {

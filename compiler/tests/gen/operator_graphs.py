@@ -516,11 +516,10 @@ def movement_float(g):
     z, p = g.act([2])
     g.end(z, p)
 
-@case
-def avgpool(g):
-    d = dt8()
+def windowed(g, d, low, high):
+    """A tensor of one to three axes of these lengths, and the attributes of a pooling window over them."""
     n = R(1, 3)
-    sp = [R(3, 8) for _ in range(n)]
+    sp = [R(low, high) for _ in range(n)]
     x, p = g.act([1, R(1, 3)] + sp, d)
     k = [R(1, 3) for _ in range(n)]
     a = dict(kernel_shape=k)
@@ -531,6 +530,12 @@ def avgpool(g):
         a['pads'] = [R(0, max(0, v - 1)) for v in k] * 2
     elif m < 0.6:
         a['auto_pad'] = str(r.choice(['SAME_UPPER', 'SAME_LOWER', 'VALID']))
+    return x, p, a
+
+@case
+def avgpool(g):
+    d = dt8()
+    x, p, a = windowed(g, d, 3, 8)
     if r.random() < 0.3 and g.opset >= 10:
         a['ceil_mode'] = 1
     if r.random() < 0.4:
@@ -547,22 +552,11 @@ def gap(g):
 @case
 def maxpool(g):
     d = dt8()
-    n = R(1, 3)
-    sp = [R(4, 9) for _ in range(n)]
-    x, p = g.act([1, R(1, 3)] + sp, d)
-    k = [R(1, 3) for _ in range(n)]
-    a = dict(kernel_shape=k)
-    if r.random() < 0.8:
-        a['strides'] = [R(1, 3) for _ in range(n)]
-    m = r.random()
-    if m < 0.4:
-        a['pads'] = [R(0, max(0, v - 1)) for v in k] * 2
-    elif m < 0.6:
-        a['auto_pad'] = str(r.choice(['SAME_UPPER', 'SAME_LOWER', 'VALID']))
+    x, p, a = windowed(g, d, 4, 9)
     if r.random() < 0.3:
         a['ceil_mode'] = 1
     if r.random() < 0.3:
-        a['dilations'] = [R(1, 2) for _ in range(n)]
+        a['dilations'] = [R(1, 2) for _ in a['kernel_shape']]
     if r.random() < 0.15:
         x = g.op('Neg', [x])
     tail(g, g.op('MaxPool' if r.random() < 0.9 else 'GlobalMaxPool', [x], **a) if r.random() < 0.9 else g.op('GlobalMaxPool', [x]), p, d)
