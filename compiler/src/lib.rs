@@ -20,7 +20,7 @@ mod error;
 mod graph;
 mod import;
 mod lower;
-mod onnx;
+pub mod onnx;
 mod options;
 mod report;
 mod rewrite;

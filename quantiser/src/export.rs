@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use vinfer_compiler::onnx::proto::{GraphProto, data_type};
+
 use crate::error::QuantiseError;
 use crate::graph::{Attribute, Graph, Node};
 use crate::onnx::encode;
-use crate::onnx::proto::{GraphProto, data_type};
 use crate::plan::{Activation, Plan, Weights};
 use crate::prepare::Shapes;
 use crate::roles::{Role, role};
@@ -29,7 +30,7 @@ pub(crate) fn export(graph: &Graph, plan: &Plan, shapes: &Shapes) -> Result<Vec<
         levels: BTreeMap::new(),
         dequantised: BTreeMap::new(),
     };
-    writer.file.name = Some("quantised".to_owned());
+    writer.file.name = Some(b"quantised".to_vec());
     for input in &graph.inputs {
         let dims = shapes.get(&input.name).cloned().unwrap_or_default();
         writer.file.input.push(encode::port(&input.name, input.data_type, &dims));

@@ -96,7 +96,7 @@ pub fn quantise(
         .iter()
         .map(|port| data::Input {
             name: port.name.clone(),
-            float: port.data_type == onnx::proto::data_type::FLOAT,
+            float: port.data_type == vinfer_compiler::onnx::proto::data_type::FLOAT,
             dims: port.dims.clone(),
         })
         .collect();

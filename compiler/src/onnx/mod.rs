@@ -1,5 +1,5 @@
-//! Reading ONNX files: protobuf messages, tensors, external data.
+//! ONNX files: protobuf messages, tensors, external data. The quantiser shares the messages and the external data.
 
-pub(crate) mod external;
-pub(crate) mod proto;
+pub mod external;
+pub mod proto;
 pub(crate) mod tensor;

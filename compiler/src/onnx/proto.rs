@@ -1,12 +1,17 @@
-//! The subset of the ONNX protobuf schema that the compiler reads. Field numbers are those of `onnx.proto`; unknown
-//! fields are skipped.
+//! The subset of the ONNX protobuf schema that is read and written. Names and numbers of fields are those of
+//! `onnx.proto`, which describes them; unknown fields are skipped. Names that nothing here reads are bytes: they need not
+//! be UTF-8.
+
+#![allow(missing_docs)]
 
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ModelProto {
+pub struct ModelProto {
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub producer_name: Option<Vec<u8>>,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
@@ -14,7 +19,7 @@ pub(crate) struct ModelProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct OperatorSetIdProto {
+pub struct OperatorSetIdProto {
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
     #[prost(int64, optional, tag = "2")]
@@ -22,9 +27,11 @@ pub(crate) struct OperatorSetIdProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct GraphProto {
+pub struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub name: Option<Vec<u8>>,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
@@ -39,10 +46,10 @@ pub(crate) struct GraphProto {
 
 /// A message whose presence matters but whose content does not.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct EmptyMessage {}
+pub struct EmptyMessage {}
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct NodeProto {
+pub struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -58,7 +65,7 @@ pub(crate) struct NodeProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct AttributeProto {
+pub struct AttributeProto {
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
     #[prost(float, optional, tag = "2")]
@@ -78,7 +85,7 @@ pub(crate) struct AttributeProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorProto {
+pub struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
     pub dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
@@ -93,6 +100,8 @@ pub(crate) struct TensorProto {
     pub name: Option<String>,
     #[prost(bytes = "vec", optional, tag = "9")]
     pub raw_data: Option<Vec<u8>>,
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
     #[prost(int32, optional, tag = "14")]
@@ -100,7 +109,7 @@ pub(crate) struct TensorProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct StringStringEntryProto {
+pub struct StringStringEntryProto {
     #[prost(string, optional, tag = "1")]
     pub key: Option<String>,
     #[prost(string, optional, tag = "2")]
@@ -108,7 +117,7 @@ pub(crate) struct StringStringEntryProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct ValueInfoProto {
+pub struct ValueInfoProto {
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
     #[prost(message, optional, tag = "2")]
@@ -116,13 +125,13 @@ pub(crate) struct ValueInfoProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TypeProto {
+pub struct TypeProto {
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorTypeProto {
+pub struct TensorTypeProto {
     #[prost(int32, optional, tag = "1")]
     pub elem_type: Option<i32>,
     #[prost(message, optional, tag = "2")]
@@ -130,34 +139,35 @@ pub(crate) struct TensorTypeProto {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct TensorShapeProto {
+pub struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
     pub dim: Vec<DimensionProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct DimensionProto {
+pub struct DimensionProto {
     #[prost(int64, optional, tag = "1")]
     pub dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]
     pub dim_param: Option<String>,
 }
 
-/// `TensorProto.DataType` numbers the compiler knows.
-pub(crate) mod data_type {
-    pub(crate) const FLOAT: i32 = 1;
-    pub(crate) const UINT8: i32 = 2;
-    pub(crate) const INT8: i32 = 3;
-    pub(crate) const INT32: i32 = 6;
-    pub(crate) const INT64: i32 = 7;
-    pub(crate) const UINT16: i32 = 4;
-    pub(crate) const INT16: i32 = 5;
-    pub(crate) const BOOL: i32 = 9;
-    pub(crate) const UINT4: i32 = 21;
-    pub(crate) const INT4: i32 = 22;
+/// `TensorProto.DataType` numbers that are read or written.
+pub mod data_type {
+    pub const FLOAT: i32 = 1;
+    pub const UINT8: i32 = 2;
+    pub const INT8: i32 = 3;
+    pub const UINT16: i32 = 4;
+    pub const INT16: i32 = 5;
+    pub const INT32: i32 = 6;
+    pub const INT64: i32 = 7;
+    pub const BOOL: i32 = 9;
+    pub const DOUBLE: i32 = 11;
+    pub const UINT4: i32 = 21;
+    pub const INT4: i32 = 22;
 
     /// Name of a data type for messages.
-    pub(crate) fn name(number: i32) -> &'static str {
+    pub fn name(number: i32) -> &'static str {
         match number {
             FLOAT => "float",
             UINT8 => "uint8",
@@ -169,7 +179,7 @@ pub(crate) mod data_type {
             8 => "string",
             BOOL => "bool",
             10 => "float16",
-            11 => "double",
+            DOUBLE => "double",
             12 => "uint32",
             13 => "uint64",
             16 => "bfloat16",

@@ -93,7 +93,9 @@ impl Tensor {
         let bytes = if width == 0 { count.div_ceil(2) } else { count * width };
         let fetched;
         let raw = if proto.data_location == Some(1) {
-            fetched = external.read(&proto.external_data, name, bytes)?;
+            fetched = external
+                .read(&proto.external_data, bytes)
+                .map_err(|reason| CompileError::ExternalData { tensor: name.to_owned(), reason })?;
             Some(fetched.as_slice())
         } else {
             proto.raw_data.as_deref()

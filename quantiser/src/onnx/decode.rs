@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use prost::Message;
+use vinfer_compiler::onnx::external::External;
+use vinfer_compiler::onnx::proto::{AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, data_type};
 
-use super::external::External;
-use super::proto::{AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, data_type};
 use crate::error::QuantiseError;
 use crate::graph::{Attribute, Graph, Node, Port};
 use crate::tensor::{Data, Tensor, count};
@@ -154,7 +154,9 @@ fn decode_tensor(proto: &TensorProto, name: &str, external: &External) -> Result
     };
     let fetched;
     let raw = if proto.data_location == Some(1) {
-        fetched = external.read(&proto.external_data, name, elements * width)?;
+        fetched = external
+            .read(&proto.external_data, elements * width)
+            .map_err(|reason| bad(format!("external data: {reason}")))?;
         Some(fetched.as_slice())
     } else {
         proto.raw_data.as_deref()

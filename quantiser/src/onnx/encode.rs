@@ -1,11 +1,11 @@
 //! From tensors and nodes to messages.
 
 use prost::Message;
-
-use super::proto::{
+use vinfer_compiler::onnx::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, data_type,
 };
+
 use crate::graph::{Attribute, Node};
 use crate::tensor::{Data, Tensor};
 
@@ -14,7 +14,7 @@ pub(crate) fn model(graph: GraphProto, opset: i64) -> Vec<u8> {
     let default = OperatorSetIdProto { domain: Some(String::new()), version: Some(opset) };
     let model = ModelProto {
         ir_version: Some(if opset > 20 { 10 } else { 9 }),
-        producer_name: Some("vinfer-quantiser".to_owned()),
+        producer_name: Some(b"vinfer-quantiser".to_vec()),
         graph: Some(graph),
         opset_import: vec![default],
     };

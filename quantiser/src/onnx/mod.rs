@@ -1,6 +1,4 @@
-//! Reading and writing ONNX files.
+//! Reading and writing ONNX files, with the compiler's messages.
 
 pub(crate) mod decode;
 pub(crate) mod encode;
-mod external;
-pub(crate) mod proto;
