@@ -8,7 +8,7 @@ use crate::support::Lab;
 /// A directory with the quantiser's own test model and its data.
 fn lab(model: &str) -> Lab {
     let lab = Lab::new();
-    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../quantiser/tests/models");
+    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../compiler/quantiser/tests/models");
     for (extension, name) in [("onnx", "float.onnx"), ("npz", "data.npz")] {
         lab.write(name, &fs::read(models.join(format!("{model}.{extension}"))).expect("model of the tests"));
     }
