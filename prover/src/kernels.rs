@@ -53,7 +53,8 @@ impl Split {
     }
 }
 
-fn add_scaled(target: &mut [F], values: &[F], scale: F) {
+/// `target[i] += scale * values[i]`; both of one length.
+pub(crate) fn add_scaled(target: &mut [F], values: &[F], scale: F) {
     let broadcast = Packed::from(scale);
     let (packed, rest) = Packed::pack_slice_with_suffix_mut(target);
     let (sources, source_rest) = Packed::pack_slice_with_suffix(values);

@@ -19,6 +19,7 @@ mod keys;
 mod logup;
 pub mod merkle;
 mod opening;
+mod packed;
 mod prove;
 mod witness;
 

@@ -1,52 +1,179 @@
 //! The LogUp-GKR prover: the tree of fractions and its layer sumchecks.
 
-use p3_field::{Field, PrimeCharacteristicRing};
+use p3_field::{PackedValue, PrimeCharacteristicRing};
 use rayon::prelude::*;
-use vinfer_circuits::arithmetic::Native;
-use vinfer_circuits::field::K;
-use vinfer_circuits::mle::eq_table;
+use vinfer_circuits::field::{F, K};
 use vinfer_circuits::proof::{LogupLayer, LogupProof};
 use vinfer_circuits::transcript::Transcript;
 
-/// Fractions of one layer; entries beyond the stored length are 0/1.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Layer {
-    pub(crate) numerators: Vec<K>,
-    pub(crate) denominators: Vec<K>,
+use crate::packed::{Fx, Kx, Lanes, P, WIDTH, WIDTH_BITS, natural, reblock};
+
+mod layer;
+
+/// Block bits of a layer in blocked order; see [`crate::packed`].
+const BLOCK_BITS: u32 = 8;
+/// Layers of fewer elements are kept plain.
+const LEAST_PACKED: usize = 1 << 12;
+/// Vectors handled by one task.
+const CHUNK: usize = 1 << 10;
+
+/// The leaf fractions in order, denominators as two coordinates; entries beyond the stored length are 0/1.
+#[derive(Debug, Default)]
+pub(crate) struct Leaves {
+    pub(crate) numerators: Vec<F>,
+    pub(crate) low: Vec<F>,
+    pub(crate) high: Vec<F>,
 }
 
-const CHUNK: usize = 1 << 11;
+/// Fractions of one layer; entries beyond the stored length are 0/1.
+enum Layer {
+    /// The leaves, in blocked order.
+    Leaves(Packed<Fx>),
+    /// In blocked order.
+    Packed(Packed<Kx>),
+    /// One by one.
+    Plain { numerators: Vec<K>, denominators: Vec<K> },
+}
 
-impl Layer {
-    fn parent(&self) -> Self {
-        let len = self.numerators.len().div_ceil(2);
-        let (mut numerators, mut denominators) = (vec![K::ZERO; len], vec![K::ONE; len]);
+/// Fractions in blocked order with at least two block bits.
+struct Packed<N> {
+    block_bits: u32,
+    numerators: Vec<N>,
+    denominators: Vec<Kx>,
+}
+
+/// Vectors of numerators.
+trait Numerators: Lanes {
+    fn extend(self) -> Kx;
+    /// `p0 * q1 + p1 * q0`.
+    fn cross(p0: Self, p1: Self, q0: Kx, q1: Kx) -> Kx;
+}
+
+impl Numerators for Fx {
+    #[inline]
+    fn extend(self) -> Kx {
+        Kx(self.0, P::ZERO)
+    }
+    #[inline]
+    fn cross(p0: Self, p1: Self, q0: Kx, q1: Kx) -> Kx {
+        let p = [p0.0, p1.0];
+        Kx(P::dot_product(&p, &[q1.0, q0.0]), P::dot_product(&p, &[q1.1, q0.1]))
+    }
+}
+
+impl Numerators for Kx {
+    #[inline]
+    fn extend(self) -> Kx {
+        self
+    }
+    #[inline]
+    fn cross(p0: Self, p1: Self, q0: Kx, q1: Kx) -> Kx {
+        Self::sum_of_products(p0, q1, p1, q0)
+    }
+}
+
+/// Whether `len` elements with `bits` index bits are worth packing, and fit.
+fn packs(len: usize, bits: u32) -> bool {
+    len >= LEAST_PACKED && bits >= BLOCK_BITS + WIDTH_BITS
+}
+
+impl Leaves {
+    fn layer(mut self, depth: u32) -> Layer {
+        let len = self.numerators.len();
+        if !packs(len, depth) {
+            let join = |(&a, &b)| vinfer_circuits::field::from_coordinates(a, b);
+            return Layer::Plain {
+                numerators: self.numerators.iter().map(|&p| K::from(p)).collect(),
+                denominators: self.low.iter().zip(&self.high).map(join).collect(),
+            };
+        }
+        let block = WIDTH << BLOCK_BITS;
+        let whole = len.next_multiple_of(block);
+        self.numerators.resize(whole, F::ZERO);
+        self.low.resize(whole, F::ONE);
+        self.high.resize(whole, F::ZERO);
+        let mut numerators = vec![Fx(P::ZERO); whole / WIDTH];
+        let mut denominators = vec![Kx::ZERO; whole / WIDTH];
+        let lanes = |block: &[F], k: usize| P::from_fn(|lane| block[(lane << BLOCK_BITS) + k]);
+        let blocks = self.low.par_chunks(block).zip(self.high.par_chunks(block)).zip(self.numerators.par_chunks(block));
+        let targets = numerators.par_chunks_mut(1 << BLOCK_BITS).zip(denominators.par_chunks_mut(1 << BLOCK_BITS));
+        targets.zip(blocks).for_each(|((p, q), ((low, high), own))| {
+            for (k, (p, q)) in p.iter_mut().zip(q).enumerate() {
+                *p = Fx(lanes(own, k));
+                *q = Kx(lanes(low, k), lanes(high, k));
+            }
+        });
+        Layer::Leaves(Packed { block_bits: BLOCK_BITS, numerators, denominators })
+    }
+}
+
+impl<N: Numerators> Packed<N> {
+    /// The sums of neighbouring fractions; `bits` index bits are left.
+    fn parent(&self, bits: u32) -> Layer {
+        let len = self.numerators.len() / 2;
+        let (mut numerators, mut denominators) = (vec![Kx::ZERO; len], vec![Kx::ZERO; len]);
         numerators
             .par_chunks_mut(CHUNK)
             .zip(denominators.par_chunks_mut(CHUNK))
             .zip(self.numerators.par_chunks(2 * CHUNK).zip(self.denominators.par_chunks(2 * CHUNK)))
             .for_each(|((np, nq), (p, q))| {
-                for (i, (np, nq)) in np.iter_mut().zip(nq).enumerate() {
-                    let (p0, q0) = (p[2 * i], q[2 * i]);
-                    let p1 = p.get(2 * i + 1).copied().unwrap_or(K::ZERO);
-                    let q1 = q.get(2 * i + 1).copied().unwrap_or(K::ONE);
-                    *np = p0 * q1 + p1 * q0;
-                    *nq = q0 * q1;
+                let children = p.as_chunks::<2>().0.iter().zip(q.as_chunks::<2>().0);
+                for ((np, nq), (&[p0, p1], &[q0, q1])) in np.iter_mut().zip(nq).zip(children) {
+                    *np = N::cross(p0, p1, q0, q1);
+                    *nq = q0.times(q1);
                 }
             });
-        Self { numerators, denominators }
+        let block_bits = self.block_bits - 1;
+        if block_bits >= 2 {
+            return Layer::Packed(Packed { block_bits, numerators, denominators });
+        }
+        if packs(len * WIDTH, bits) {
+            return Layer::Packed(Packed {
+                block_bits: BLOCK_BITS,
+                numerators: reblock(&numerators, block_bits, BLOCK_BITS, Kx::ZERO),
+                denominators: reblock(&denominators, block_bits, BLOCK_BITS, Kx::broadcast(K::ONE)),
+            });
+        }
+        let plain = |v: &[Kx]| natural(v, block_bits, |v, lane| v.lane(lane));
+        Layer::Plain { numerators: plain(&numerators), denominators: plain(&denominators) }
+    }
+}
+
+impl Layer {
+    /// The sums of neighbouring fractions; `bits` index bits are left.
+    fn parent(&self, bits: u32) -> Self {
+        let (p, q) = match self {
+            Self::Leaves(layer) => return layer.parent(bits),
+            Self::Packed(layer) => return layer.parent(bits),
+            Self::Plain { numerators, denominators } => (numerators, denominators),
+        };
+        let (mut numerators, mut denominators) = (Vec::new(), Vec::new());
+        for (p, q) in p.chunks(2).zip(q.chunks(2)) {
+            let p1 = p.get(1).copied().unwrap_or(K::ZERO);
+            let q1 = q.get(1).copied().unwrap_or(K::ONE);
+            numerators.push(p[0] * q1 + p1 * q[0]);
+            denominators.push(q[0] * q1);
+        }
+        Self::Plain { numerators, denominators }
+    }
+
+    fn denominator(&self) -> K {
+        match self {
+            Self::Plain { denominators, .. } => denominators.first().copied().unwrap_or(K::ONE),
+            Self::Leaves(layer) => layer.denominators[0].lane(0),
+            Self::Packed(layer) => layer.denominators[0].lane(0),
+        }
     }
 }
 
 /// Proves that the leaf fractions (2^depth of them, the stored ones first) sum to zero; returns the leaf point.
-pub(crate) fn prove(leaves: Layer, depth: u32, transcript: &mut Transcript) -> (LogupProof, Vec<K>) {
-    let mut layers = vec![leaves];
-    for _ in 0..depth {
-        let parent = layers[layers.len() - 1].parent();
+pub(crate) fn prove(leaves: Leaves, depth: u32, transcript: &mut Transcript) -> (LogupProof, Vec<K>) {
+    let mut layers = vec![leaves.layer(depth)];
+    for bits in (0..depth).rev() {
+        let parent = layers[layers.len() - 1].parent(bits);
         layers.push(parent);
     }
-    let root = layers.pop().unwrap_or_default();
-    let root_denominator = root.denominators.first().copied().unwrap_or(K::ONE);
+    let root_denominator = layers.pop().map_or(K::ONE, |root| root.denominator());
     transcript.absorb("logup root", &[root_denominator]);
     let mut numerator = K::ZERO;
     let mut denominator = root_denominator;
@@ -55,7 +182,7 @@ pub(crate) fn prove(leaves: Layer, depth: u32, transcript: &mut Transcript) -> (
     while let Some(layer) = layers.pop() {
         let lambda = transcript.challenge("logup combine");
         let claim = numerator + lambda * denominator;
-        let (rounds, at, children) = prove_layer(layer, &point, lambda, claim, transcript);
+        let (rounds, at, children) = layer::prove(layer, &point, lambda, claim, transcript);
         transcript.absorb("logup children", &children);
         let [p0, p1, q0, q1] = children;
         let r = transcript.challenge("logup child");
@@ -66,103 +193,4 @@ pub(crate) fn prove(leaves: Layer, depth: u32, transcript: &mut Transcript) -> (
         proofs.push(LogupLayer { rounds, children });
     }
     (LogupProof { root_denominator, layers: proofs }, point)
-}
-
-/// One pair of children: `p0, p1 + lambda q1, q0, q1`, so that the layer polynomial is `p0 q1 + p1' q0`.
-type Children = [K; 4];
-
-fn prove_layer(
-    layer: Layer,
-    point: &[K],
-    lambda: K,
-    mut claim: K,
-    transcript: &mut Transcript,
-) -> (Vec<[K; 3]>, Vec<K>, [K; 4]) {
-    let pad: Children = [K::ZERO, lambda, K::ONE, K::ONE];
-    let len = layer.numerators.len().div_ceil(2);
-    let mut state: Vec<Children> = (0..len)
-        .into_par_iter()
-        .map(|i| {
-            let (p, q) = (&layer.numerators, &layer.denominators);
-            let q1 = q.get(2 * i + 1).copied().unwrap_or(K::ONE);
-            let p1 = p.get(2 * i + 1).copied().unwrap_or(K::ZERO);
-            [p[2 * i], p1 + lambda * q1, q[2 * i], q1]
-        })
-        .collect();
-    drop(layer);
-    let mut rounds = Vec::with_capacity(point.len());
-    let mut challenges = Vec::with_capacity(point.len());
-    // eq over all point coordinates but the one being bound; `scale` is eq over those already bound.
-    let mut rest: Vec<K> = match point.split_last() {
-        Some((_, prefix)) => eq_table(&Native, prefix),
-        None => Vec::new(),
-    };
-    let mut scale = K::ONE;
-    for z in point.iter().rev() {
-        let pairs = state.len().div_ceil(2);
-        let (mut at_zero, quadratic, mass) = state
-            .par_chunks(2 * CHUNK)
-            .zip(rest[..pairs].par_chunks(CHUNK))
-            .map(|(state, eq)| {
-                let mut sums = (K::ZERO, K::ZERO, K::ZERO);
-                for (pair, &e) in state.chunks(2).zip(eq) {
-                    let a = pair[0];
-                    let b = pair.get(1).copied().unwrap_or(pad);
-                    let zero = a[0] * a[3] + a[1] * a[2];
-                    let top = (b[0] - a[0]) * (b[3] - a[3]) + (b[1] - a[1]) * (b[2] - a[2]);
-                    sums.0 += e * zero;
-                    sums.1 += e * top;
-                    sums.2 += e;
-                }
-                sums
-            })
-            .reduce(|| (K::ZERO, K::ZERO, K::ZERO), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-        // Pads contribute lambda * 1 * 1 each, constant in the bound variable.
-        at_zero += lambda * (K::ONE - mass);
-        // h(X) = scale * eq(z, X) * g(X), g quadratic; g(1) follows from h(0) + h(1) = claim.
-        let (eq0, eq1) = (scale * (K::ONE - *z), scale * *z);
-        let at_one = match eq1.try_inverse() {
-            Some(inverse) => (claim - eq0 * at_zero) * inverse,
-            None => sum_at_one(&state, &rest, pad) + lambda * (K::ONE - mass),
-        };
-        let slope = at_one - at_zero - quadratic;
-        let g = |x: u64| {
-            let x = K::from_u64(x);
-            at_zero + x * (slope + x * quadratic)
-        };
-        let h = |x: u64| (eq0 + (eq1 - eq0) * K::from_u64(x)) * g(x);
-        let message = [h(0), h(2), h(3)];
-        transcript.absorb("logup round", &message);
-        let r = transcript.challenge("logup round");
-        let eq_r = eq0 + (eq1 - eq0) * r;
-        claim = eq_r * (at_zero + r * (slope + r * quadratic));
-        scale = eq_r;
-        rounds.push(message);
-        challenges.push(r);
-        state = state
-            .par_chunks(2)
-            .with_min_len(CHUNK)
-            .map(|pair| {
-                let a = pair[0];
-                let b = pair.get(1).copied().unwrap_or(pad);
-                [0, 1, 2, 3].map(|i| a[i] + r * (b[i] - a[i]))
-            })
-            .collect();
-        rest = rest.chunks(2).map(|p| p.iter().copied().sum()).collect();
-    }
-    challenges.reverse();
-    let [p0, p1, q0, q1] = state.first().copied().unwrap_or(pad);
-    (rounds, challenges, [p0, p1 - lambda * q1, q0, q1])
-}
-
-/// `g(1)` computed directly; only needed when a challenge coordinate is zero.
-fn sum_at_one(state: &[Children], rest: &[K], pad: Children) -> K {
-    state
-        .chunks(2)
-        .zip(rest)
-        .map(|(pair, &e)| {
-            let b = pair.get(1).copied().unwrap_or(pad);
-            e * (b[0] * b[3] + b[1] * b[2])
-        })
-        .sum()
 }

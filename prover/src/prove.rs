@@ -1,6 +1,7 @@
 //! Proving: execute, fill the witness, commit, and run every argument of the protocol in order.
 
-use p3_field::PrimeCharacteristicRing;
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
+use rayon::prelude::*;
 use vinfer_circuits::arithmetic::Native;
 use vinfer_circuits::codec::Writer;
 use vinfer_circuits::field::{F, K};
@@ -19,9 +20,13 @@ use crate::contraction::{self, Factors};
 use crate::evaluate::evaluate;
 use crate::execute::{ExecuteError, run};
 use crate::keys::{ProvingKey, place};
-use crate::logup::{self, Layer};
+use crate::kernels::add_scaled;
+use crate::logup::{self, Leaves};
 use crate::opening::{self, Opened};
-use crate::witness::{RowIndex, Witness, combine};
+use crate::witness::{RowIndex, Witness, combine, real_positions};
+
+/// Leaves handled by one task.
+const LEAVES_PER_TASK: usize = 1 << 13;
 
 /// Why a proof cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -174,53 +179,110 @@ fn suffix(point: &[K], bits: u32) -> &[K] {
 }
 
 /// Numerators and denominators of all leaves.
-fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Layer {
+fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Leaves {
     let system = &key.lowered.system;
     let layout = &key.lowered.layout;
-    let mut leaves = Layer {
-        numerators: vec![K::ZERO; layout.leaf_len as usize],
-        denominators: vec![K::ONE; layout.leaf_len as usize],
-    };
-    let mut sources: Vec<Option<Vec<Vec<F>>>> = vec![None; system.instances.len()];
-    let mut write = |segment: &vinfer_circuits::system::LeafSegment,
-                     table: u64,
-                     tuple: &[Vec<F>],
-                     numerators: &dyn Fn(usize) -> F| {
-        let base = alpha + beta * F::from_u64(table + 1);
-        let mut powers = vec![K::ONE];
-        let mut power = beta.square();
-        for _ in 1..tuple.len() {
-            powers.push(power);
-            power *= beta;
-        }
-        let range = segment.offset as usize..(segment.offset + segment.len) as usize;
-        let slots = leaves.numerators[range.clone()].iter_mut().zip(&mut leaves.denominators[range]);
-        for (at, (p, q)) in slots.enumerate() {
-            *p = K::from(numerators(at));
-            *q = base + tuple[0][at];
-            for (component, &power) in tuple.iter().zip(&powers).skip(1) {
-                *q += power * component[at];
-            }
-        }
-    };
+    let len = layout.leaf_len as usize;
+    let mut leaves = Leaves { numerators: vec![F::ZERO; len], low: vec![F::ONE; len], high: vec![F::ZERO; len] };
+    let mut sources: Option<(usize, Vec<Vec<F>>)> = None;
     for segment in &layout.leaves {
+        let range = segment.offset as usize..(segment.offset + segment.len) as usize;
+        let mut denominators = Denominators {
+            low: &mut leaves.low[range.clone()],
+            high: &mut leaves.high[range.clone()],
+        };
         match segment.owner {
             LeafOwner::Lookup { instance, lookup } => {
                 let inst = &system.instances[instance];
-                let sources = sources[instance].get_or_insert_with(|| witness.sources(key, instance));
+                if sources.as_ref().is_none_or(|(of, _)| *of != instance) {
+                    sources = Some((instance, witness.sources(key, instance)));
+                }
                 let argument = &inst.lookups[lookup];
-                let tuple: Vec<Vec<F>> = argument.tuple.iter().map(|e| combine(inst, e, sources)).collect();
-                write(segment, u64::from(argument.table), &tuple, &|_| F::ONE);
+                leaves.numerators[range].fill(F::ONE);
+                denominators.fill(alpha + beta * F::from_u64(u64::from(argument.table) + 1));
+                let mut weights = vec![K::ZERO; inst.sources.len()];
+                let (mut constant, mut slope, mut power) = (K::ZERO, K::ZERO, K::ONE);
+                for (component, expr) in argument.tuple.iter().enumerate() {
+                    for &(coefficient, source) in &expr.terms {
+                        weights[source as usize] += power * F::from_u64(coefficient);
+                    }
+                    constant += power * F::from_u64(expr.constant);
+                    slope += power * F::from_u64(expr.index_coefficient);
+                    power *= if component == 0 { beta.square() } else { beta };
+                }
+                if let Some((_, sources)) = &sources {
+                    for (source, &weight) in sources.iter().zip(&weights).filter(|(_, w)| **w != K::ZERO) {
+                        denominators.add(source, weight);
+                    }
+                }
+                denominators.add_affine(&inst.dims, constant, slope);
             }
             LeafOwner::Table { table } => {
                 let t = &system.tables[table];
-                let tuple = table_tuples(key, &t.rows);
+                denominators.fill(alpha + beta * F::from_u64(table as u64 + 1));
+                let mut power = K::ONE;
+                for (component, values) in table_tuples(key, &t.rows).iter().enumerate() {
+                    denominators.add(values, power);
+                    power *= if component == 0 { beta.square() } else { beta };
+                }
                 let counts = &witness.columns[t.multiplicity as usize];
-                write(segment, table as u64, &tuple, &|at| -counts[at]);
+                for (slot, &count) in leaves.numerators[range].iter_mut().zip(counts) {
+                    *slot = -count;
+                }
             }
         }
     }
     leaves
+}
+
+/// The denominators of one segment of leaves, as two coordinates.
+struct Denominators<'a> {
+    low: &'a mut [F],
+    high: &'a mut [F],
+}
+
+impl Denominators<'_> {
+    fn fill(&mut self, value: K) {
+        let [low, high] = parts(value);
+        self.low.fill(low);
+        self.high.fill(high);
+    }
+
+    /// Adds `weight * values[i]`.
+    fn add(&mut self, values: &[F], weight: K) {
+        let [low, high] = parts(weight);
+        let values = &values[..self.low.len().min(values.len())];
+        for (target, weight) in [(&mut *self.low, low), (&mut *self.high, high)] {
+            if weight != F::ZERO {
+                target
+                    .par_chunks_mut(LEAVES_PER_TASK)
+                    .zip(values.par_chunks(LEAVES_PER_TASK))
+                    .for_each(|(target, values)| add_scaled(target, values, weight));
+            }
+        }
+    }
+
+    /// Adds `constant + slope * first index` at the real positions of a domain.
+    fn add_affine(&mut self, dims: &[u32], constant: K, slope: K) {
+        if constant == K::ZERO && slope == K::ZERO {
+            return;
+        }
+        let inner = domain_bits(&dims[1..]);
+        let rows = real_positions(&dims[1..]);
+        for outer in 0..u64::from(dims[0]) {
+            let [low, high] = parts(constant + slope * F::from_u64(outer));
+            let start = (outer as usize) << inner;
+            for &at in &rows {
+                self.low[start + at] += low;
+                self.high[start + at] += high;
+            }
+        }
+    }
+}
+
+fn parts(k: K) -> [F; 2] {
+    let c: &[F] = k.as_basis_coefficients_slice();
+    [c[0], c[1]]
 }
 
 /// All rows of a table, component by component.

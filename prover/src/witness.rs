@@ -286,7 +286,7 @@ fn push_limbs(out: &mut [Vec<F>], value: i64, limb_bits: u8) {
 }
 
 /// Padded position of each real domain index, row-major.
-fn real_positions(dims: &[u32]) -> Vec<usize> {
+pub(crate) fn real_positions(dims: &[u32]) -> Vec<usize> {
     let mut positions = vec![0usize];
     for &d in dims {
         let bits = domain_bits(&[d]);
