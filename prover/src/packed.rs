@@ -123,7 +123,10 @@ impl Multiplier {
     /// `x` times the multiplier.
     #[inline]
     pub(crate) fn of(&self, x: Kx) -> Kx {
-        Kx(P::dot_product(&[x.0, x.1], &[self.own.0, self.scaled]), P::dot_product(&[x.0, x.1], &[self.own.1, self.own.0]))
+        Kx(
+            P::dot_product(&[x.0, x.1], &[self.own.0, self.scaled]),
+            P::dot_product(&[x.0, x.1], &[self.own.1, self.own.0]),
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use rayon::prelude::*;
+use tracing::info_span;
 use vinfer_circuits::arithmetic::Native;
 use vinfer_circuits::codec::Writer;
 use vinfer_circuits::field::{F, K};
@@ -19,8 +20,8 @@ use crate::commit::commit_base;
 use crate::contraction::{self, Factors};
 use crate::evaluate::evaluate;
 use crate::execute::{ExecuteError, run};
-use crate::keys::{ProvingKey, place};
 use crate::kernels::add_scaled;
+use crate::keys::{ProvingKey, place};
 use crate::logup::{self, Leaves};
 use crate::opening::{self, Opened};
 use crate::witness::{RowIndex, Witness, combine, real_positions};
@@ -63,12 +64,13 @@ pub struct Proved {
 /// # Errors
 /// [`ProveError`].
 pub fn prove(key: &ProvingKey, inputs: &[Vec<i32>], context: [u8; 32]) -> Result<Proved, ProveError> {
-    let execution = run(&key.program, inputs)?;
+    let execution = info_span!("execute").in_scope(|| run(&key.program, inputs))?;
     let outputs: Vec<Vec<i32>> =
         key.program.outputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
     let statement = statement(key, inputs, &outputs, context)?;
-    let mut witness = Witness::new(key, &execution);
-    if let Some((instance, lookup)) = count_multiplicities(key, &mut witness) {
+    let mut witness = info_span!("witness").in_scope(|| Witness::new(key, &execution));
+    let missing = info_span!("multiplicities").in_scope(|| count_multiplicities(key, &mut witness));
+    if let Some((instance, lookup)) = missing {
         return Err(ProveError::Unsatisfied { instance, lookup });
     }
     let proof = prove_witness(key, &statement, &witness);
@@ -141,7 +143,7 @@ pub fn prove_witness(key: &ProvingKey, statement: &Statement, witness: &Witness)
             place(system, layout, column, &witness.columns[column], &mut vector);
         }
     }
-    let committed = commit_base(&vector, &schedule.witness);
+    let committed = info_span!("commit").in_scope(|| commit_base(&vector, &schedule.witness));
     let witness_root = committed.tree.root();
     let digest = statement.digest(key.key.key().profile);
     let mut transcript = seed_transcript(key.key.key(), &key.key.digest(), &digest, &witness_root);
@@ -149,28 +151,27 @@ pub fn prove_witness(key: &ProvingKey, statement: &Statement, witness: &Witness)
     // Lookups.
     let beta = transcript.challenge("lookup beta");
     let alpha = transcript.challenge("lookup alpha");
-    let leaves = leaf_layer(key, witness, alpha, beta);
-    let (logup, leaf_point) = logup::prove(leaves, layout.leaf_bits, &mut transcript);
+    let leaves = info_span!("leaves").in_scope(|| leaf_layer(key, witness, alpha, beta));
+    let (logup, leaf_point) =
+        info_span!("lookups").in_scope(|| logup::prove(leaves, layout.leaf_bits, &mut transcript));
 
     // Source values at the leaf point.
-    let (leaf_values, mut claims) = leaf_claims(key, witness, &leaf_point);
+    let (leaf_values, mut claims) = info_span!("leaf values").in_scope(|| leaf_claims(key, witness, &leaf_point));
     transcript.absorb("leaf values", &leaf_values);
 
     // Contractions.
-    let (contractions, more) = prove_contractions(key, witness, &leaf_point, &mut transcript);
+    let (contractions, more) =
+        info_span!("contractions").in_scope(|| prove_contractions(key, witness, &leaf_point, &mut transcript));
     claims.extend(more);
     claims.retain(|c| system.columns[c.functional.column as usize].home != Home::Public);
 
     // Openings.
-    let opening = opening::prove(
-        schedule,
-        system,
-        layout,
-        &claims,
-        &Opened { vector: &vector, committed: &committed },
-        &Opened { vector: &key.constants, committed: &key.committed },
-        &mut transcript,
+    let (own, constants) = (
+        Opened { vector: &vector, committed: &committed },
+        Opened { vector: &key.constants, committed: &key.committed },
     );
+    let opening = info_span!("opening")
+        .in_scope(|| opening::prove(schedule, system, layout, &claims, &own, &constants, &mut transcript));
     Proof { witness_root, logup, leaf_values, contractions, opening }
 }
 
@@ -187,10 +188,8 @@ fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Leaves 
     let mut sources: Option<(usize, Vec<Vec<F>>)> = None;
     for segment in &layout.leaves {
         let range = segment.offset as usize..(segment.offset + segment.len) as usize;
-        let mut denominators = Denominators {
-            low: &mut leaves.low[range.clone()],
-            high: &mut leaves.high[range.clone()],
-        };
+        let mut denominators =
+            Denominators { low: &mut leaves.low[range.clone()], high: &mut leaves.high[range.clone()] };
         match segment.owner {
             LeafOwner::Lookup { instance, lookup } => {
                 let inst = &system.instances[instance];

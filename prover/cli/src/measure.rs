@@ -1,9 +1,13 @@
 //! What a piece of work costs: wall time, processor time, peak memory.
 
+mod phases;
+
 use std::time::Instant;
 
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+
+pub(crate) use phases::phases;
 
 /// A running measurement.
 pub(crate) struct Stopwatch {

@@ -7,7 +7,7 @@ use crate::args::Prove;
 use crate::engine;
 use crate::error::CliError;
 use crate::files::{self, Target};
-use crate::measure::{Stopwatch, peak_rss_bytes};
+use crate::measure::{Stopwatch, peak_rss_bytes, phases};
 use crate::ports::{PortSpec, read_inputs};
 use crate::report::{self, Outcome, Progress};
 
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &Prove) -> Result<Outcome, CliError> {
     let input = samples.into_iter().next().unwrap_or_default();
     let watch = Stopwatch::start();
     let progress = Progress::start("proving");
-    let proved = engine::prove(&key, &input, args.context.unwrap_or_default()).map_err(in_key)?;
+    let (proved, phases) = phases(|| engine::prove(&key, &input, args.context.unwrap_or_default()));
+    let proved = proved.map_err(in_key)?;
     drop(progress);
     let elapsed = watch.elapsed();
     target.write(&proved.proof)?;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: &Prove) -> Result<Outcome, CliError> {
         "proof": args.output.to_string_lossy(),
         "prove_seconds": elapsed.wall,
         "cpu_seconds": elapsed.cpu,
+        "phase_cpu_seconds": phases.into_iter().map(|(name, s)| (name.to_owned(), json!(s))).collect::<serde_json::Map<_, _>>(),
         "load_seconds": load_seconds,
         "peak_rss_bytes": peak_rss_bytes(),
         "proof_bytes": proved.proof.len(),
