@@ -1,11 +1,15 @@
 //! The command line.
 
+mod service;
+
 use std::ops::Range;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::Options;
+
+pub(crate) use service::{CompileModel, Keys, KeysCommand, Serve};
 
 /// Compile, run, prove and verify quantised ONNX models.
 ///
@@ -51,6 +55,13 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Check a proof
     Verify(Verify),
+    /// Serve models, inference and proofs over HTTP and gRPC
+    Serve(Serve),
+    /// Make, list and revoke API keys of the service
+    Keys(Keys),
+    /// The process in which `serve` compiles one model
+    #[command(hide = true)]
+    CompileModel(CompileModel),
 }
 
 /// Sizes that a model leaves open.

@@ -6,6 +6,7 @@ pub(crate) mod inspect;
 pub(crate) mod prove;
 pub(crate) mod quantize;
 pub(crate) mod run;
+pub(crate) mod service;
 pub(crate) mod setup;
 pub(crate) mod verify;
 

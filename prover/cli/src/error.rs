@@ -92,6 +92,9 @@ pub(crate) enum CliError {
         /// The caller's file.
         path: PathBuf,
     },
+    /// The proving service refuses.
+    #[error(transparent)]
+    Service(#[from] vinfer_service::ServiceError),
     /// A step of the demonstration did not go as it must.
     #[error("the demonstration failed: {0}")]
     Demo(DemoError),
@@ -137,6 +140,7 @@ impl CliError {
             Self::Execute(_) => "execute",
             Self::Engine { source, .. } => source.code(),
             Self::OtherOutput { .. } => "other_output",
+            Self::Service(error) => error.code.name(),
             Self::Demo(_) => "demo",
         }
     }

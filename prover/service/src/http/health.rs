@@ -1,0 +1,30 @@
+//! Whether the service lives, and whether it takes requests. Without a key.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::State;
+use serde_json::json;
+
+use super::answer::Refusal;
+use crate::app::App;
+use crate::error::{Code, ServiceError};
+use crate::idempotency::Reply;
+
+pub(super) async fn live() -> Reply {
+    Reply::json(200, &json!({ "live": true }))
+}
+
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Reply, Refusal> {
+    let not_now = |message: &str| ServiceError {
+        code: Code::Unavailable,
+        message: message.to_owned(),
+        retry_after: Some(Duration::from_secs(1)),
+    };
+    if app.draining.load(Ordering::SeqCst) {
+        return Err(Refusal(not_now("the service is stopping")));
+    }
+    app.desk.store().records.get("health").await?;
+    Ok(Reply::json(200, &json!({ "ready": true })))
+}

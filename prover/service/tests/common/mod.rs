@@ -1,0 +1,19 @@
+//! Storages to run a test on.
+
+use tempfile::TempDir;
+use vinfer_service::store::{Store, embedded};
+
+/// An empty storage.
+pub(crate) struct Backend {
+    pub(crate) store: Store,
+    #[allow(dead_code, reason = "not every test needs files")]
+    pub(crate) directory: TempDir,
+}
+
+/// Runs a test on an empty storage of every kind.
+pub(crate) fn on_each(test: impl AsyncFn(Backend)) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let store = embedded::open(&directory.path().join("data")).expect("a storage");
+    runtime.block_on(test(Backend { store, directory }));
+}
