@@ -16,7 +16,11 @@ use vinfer_circuits::system::{Column, domain_bits};
 use crate::contraction::fold;
 use crate::kernels::Split;
 
-/// One claim: outer weights with the padded offset of their run, inner weights, and the column folded over the outer.
+/// Outer weights handled by one task.
+const OUTER_PER_TASK: usize = 1 << 13;
+
+/// A part of a claim: outer weights with the padded offset of their run, inner weights, and the column folded over the
+/// outer.
 struct Term {
     outer: Vec<(usize, K)>,
     inner: Vec<K>,
@@ -36,7 +40,7 @@ impl<'a> ClaimSum<'a> {
     pub(crate) fn new(vector: &'a [F], fold_bits: u32, claims: &[(&EvaluationClaim<K>, K, &Column, usize)]) -> Self {
         let terms = claims
             .par_iter()
-            .map(|&(claim, scale, column, start)| Term::new(vector, fold_bits, claim, scale, column, start))
+            .flat_map_iter(|&(claim, scale, column, start)| terms(vector, fold_bits, claim, scale, column, start))
             .collect();
         Self { vector, fold_bits, terms, challenges: Vec::new() }
     }
@@ -81,43 +85,111 @@ impl<'a> ClaimSum<'a> {
     }
 }
 
-impl Term {
-    fn new(vector: &[F], fold_bits: u32, claim: &EvaluationClaim<K>, scale: K, column: &Column, start: usize) -> Self {
-        let dims = &column.dims;
-        let axes = claim.functional.dense_axes(&Native, dims);
-        let offsets = run_offsets(dims, &claim.functional.axes);
-        // Trailing runs form the inner index until they span the folded variables.
-        let mut inner: Vec<(usize, K)> = vec![(0, K::ONE)];
-        let mut inner_bits = 0;
-        let mut split = axes.len();
-        while split > 0 && inner_bits < fold_bits {
-            split -= 1;
-            inner = outer_product(&offsets[split], &axes[split], &inner);
-            inner_bits = trailing_bits(dims, &claim.functional.axes[split..]);
+/// The terms of one claim: one, or two where the inner index ends inside an axis whose last block is not full.
+fn terms(
+    vector: &[F],
+    fold_bits: u32,
+    claim: &EvaluationClaim<K>,
+    scale: K,
+    column: &Column,
+    start: usize,
+) -> Vec<Term> {
+    let dims = &column.dims;
+    let weights = &claim.functional.axes;
+    let axes = claim.functional.dense_axes(&Native, dims);
+    let offsets = run_offsets(dims, weights);
+    // Trailing runs form the inner index until they span the folded variables.
+    let mut inner: Vec<(usize, K)> = vec![(0, K::ONE)];
+    let mut inner_bits = 0;
+    let mut outer_end = axes.len();
+    let mut cut = None;
+    while outer_end > 0 && inner_bits < fold_bits {
+        let at = outer_end - 1;
+        let bits = trailing_bits(dims, &weights[at..]);
+        let low = cut_of(&weights[at], &axes[at], fold_bits - inner_bits);
+        if let Some(low) = low.filter(|_| bits > fold_bits) {
+            cut = Some((at, low));
+            break;
         }
+        inner = outer_product(&offsets[at], &axes[at], &inner);
+        inner_bits = bits;
+        outer_end = at;
+    }
+    let prefix = |runs: usize| {
         let mut outer: Vec<(usize, K)> = vec![(start, scale)];
-        for (o, w) in offsets[..split].iter().zip(&axes[..split]) {
+        for (o, w) in offsets[..runs].iter().zip(&axes[..runs]) {
             outer = outer_product_prefix(&outer, o, w);
         }
+        outer
+    };
+    let Some((at, cut)) = cut else {
         // A column smaller than one folded block sits somewhere inside it.
         let block_bits = inner_bits.max(fold_bits);
         let shift = if inner_bits < fold_bits { start & ((1 << fold_bits) - 1) } else { 0 };
-        if shift > 0 {
-            for (at, _) in &mut outer {
-                *at -= shift;
-            }
+        let mut outer = prefix(outer_end);
+        for (at, _) in &mut outer {
+            *at -= shift;
         }
+        return vec![Term::new(vector, outer, &inner, shift, block_bits)];
+    };
+    // The axis is cut into whole blocks of `cut.low` entries and a rest.
+    let size = cut.low.len();
+    let (blocks, rest) = (offsets[at].len() / size, offsets[at].len() % size);
+    let outer = prefix(at);
+    let part = |from: usize, to: usize, entries: usize| {
+        let first: Vec<usize> = (from..to).map(|b| offsets[at][b * size]).collect();
+        let outer = outer_product_prefix(&outer, &first, &cut.high[from..to]);
+        let inner = outer_product(&offsets[at][..entries], &cut.low[..entries], &inner);
+        Term::new(vector, outer, &inner, 0, fold_bits)
+    };
+    let whole = (blocks > 0).then(|| part(0, blocks, size));
+    let last = (rest > 0).then(|| part(blocks, blocks + 1, rest));
+    whole.into_iter().chain(last).collect()
+}
+
+/// The weights of one axis as products of those of its blocks and those inside a block.
+struct Cut {
+    high: Vec<K>,
+    low: Vec<K>,
+}
+
+/// Cuts an axis into blocks of `2^bits` entries, if its weights factor so.
+fn cut_of(weight: &AxisWeight<K>, dense: &[K], bits: u32) -> Option<Cut> {
+    let blocks = dense.len().div_ceil(1 << bits);
+    match weight {
+        AxisWeight::Eq(point) if point.len() > bits as usize => {
+            let (high, low) = point.split_at(point.len() - bits as usize);
+            let mut high = eq_table(&Native, high);
+            high.truncate(blocks);
+            Some(Cut { high, low: eq_table(&Native, low) })
+        }
+        AxisWeight::Ones if blocks > 1 => Some(Cut { high: vec![K::ONE; blocks], low: vec![K::ONE; 1 << bits] }),
+        _ => None,
+    }
+}
+
+impl Term {
+    /// `inner`: padded offsets and weights inside a block of `2^block_bits` cells, behind `shift` cells.
+    fn new(vector: &[F], outer: Vec<(usize, K)>, inner: &[(usize, K)], shift: usize, block_bits: u32) -> Self {
         let mut dense = vec![K::ZERO; 1 << block_bits];
-        for (at, w) in inner {
+        for &(at, w) in inner {
             dense[shift + at] += w;
         }
-        let mut sums = Split::zeros(1 << block_bits);
-        for &(at, a) in &outer {
-            // The last run of a column may end before its padded block does.
-            let end = (at + (1 << block_bits)).min(vector.len());
-            sums.add_scaled(&vector[at..end], a);
-        }
-        Self { outer, inner: dense, sums: sums.to_vec() }
+        let partial = |outer: &[(usize, K)]| {
+            let mut sums = Split::zeros(1 << block_bits);
+            for &(at, a) in outer {
+                // The last run of a column may end before its padded block does.
+                let end = (at + (1 << block_bits)).min(vector.len());
+                sums.add_scaled(&vector[at..end], a);
+            }
+            sums.to_vec()
+        };
+        let sums = outer
+            .par_chunks(OUTER_PER_TASK)
+            .map(partial)
+            .reduce_with(|a, b| a.iter().zip(&b).map(|(&x, &y)| x + y).collect())
+            .unwrap_or_else(|| vec![K::ZERO; 1 << block_bits]);
+        Self { outer, inner: dense, sums }
     }
 }
 

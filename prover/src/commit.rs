@@ -45,7 +45,8 @@ pub fn commit_ext(vector: &[K], oracle: &Oracle) -> Committed<K> {
     finish(codeword, width)
 }
 
-fn encode(coefficients: Vec<F>, width: usize) -> Vec<F> {
+/// Values of `width` interleaved polynomials at all powers of the generator, in order.
+pub(crate) fn encode(coefficients: Vec<F>, width: usize) -> Vec<F> {
     Radix2DFTSmallBatch::default().dft_batch(RowMajorMatrix::new(coefficients, width)).to_row_major_matrix().values
 }
 

@@ -1,6 +1,6 @@
 //! The opening, prover side: one weighted-sum claim over both commitments, folded and queried down to a clear vector.
 
-use p3_field::{PrimeCharacteristicRing, TwoAdicField};
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
 use rayon::prelude::*;
 use vinfer_circuits::field::{F, K};
 use vinfer_circuits::functional::EvaluationClaim;
@@ -10,7 +10,7 @@ use vinfer_circuits::system::{Column, Home, Layout, System};
 use vinfer_circuits::transcript::Transcript;
 
 use crate::claim_sum::ClaimSum;
-use crate::commit::{Committed, commit_ext};
+use crate::commit::{Committed, commit_ext, encode};
 use crate::contraction::fold;
 use crate::merkle::{Cell, grind};
 
@@ -30,11 +30,13 @@ fn round_ext(values: &[K], weights: &[K]) -> [K; 2] {
     [zero, two]
 }
 
-/// A query: the fold of a row equals the next vector's slot at `y`.
-struct Query {
+/// Queries of one oracle: the fold of each row equals the value of the next vector's slot, as a polynomial, at the
+/// position's power of the domain's generator.
+struct Queries {
     offset: usize,
     bits: u32,
-    y: F,
+    domain_bits: u32,
+    positions: Vec<u64>,
 }
 
 /// Proves all claims on committed columns.
@@ -91,7 +93,7 @@ pub(crate) fn prove(
         let queries = if let (Some(before), Some(at)) = (&previous, position.checked_sub(1)) {
             let (rows, queries) = query(transcript, &schedule.folded[at], before, 0);
             folded[at].opened = rows;
-            queries
+            vec![queries]
         } else {
             let (opened, queries) = query_initial(transcript, schedule, witness, constants);
             opened_initial = Some(opened);
@@ -148,14 +150,13 @@ fn query<T: Cell>(
     oracle: &Oracle,
     committed: &Committed<T>,
     offset: usize,
-) -> (OpenedRows<T>, Vec<Query>) {
+) -> (OpenedRows<T>, Queries) {
     let mut positions = transcript.indices("query positions", oracle.queries as usize, oracle.domain_bits());
     positions.sort_unstable();
     positions.dedup();
     let opened = committed.tree.open(&committed.codeword, 1 << oracle.fold, &positions);
-    let g = F::two_adic_generator(oracle.domain_bits() as usize);
-    let queries =
-        positions.into_iter().map(|p| Query { offset, bits: oracle.bits - oracle.fold, y: g.exp_u64(p) }).collect();
+    let bits = oracle.bits - oracle.fold;
+    let queries = Queries { offset, bits, domain_bits: oracle.domain_bits(), positions };
     (opened, queries)
 }
 
@@ -164,39 +165,31 @@ fn query_initial(
     schedule: &Schedule,
     witness: &Opened<'_>,
     constants: &Opened<'_>,
-) -> ((OpenedRows<F>, OpenedRows<F>), Vec<Query>) {
+) -> ((OpenedRows<F>, OpenedRows<F>), Vec<Queries>) {
     let offset = |is_constants| schedule.stack_offset(is_constants) as usize;
-    let (w, mut queries) = query(transcript, &schedule.witness, witness.committed, offset(false));
+    let (w, queries) = query(transcript, &schedule.witness, witness.committed, offset(false));
     let (c, more) = query(transcript, &schedule.constants, constants.committed, offset(true));
-    queries.extend(more);
-    ((w, c), queries)
+    ((w, c), vec![queries, more])
 }
 
-/// Adds `sum_j xi^(j+1) * y_j^index` on the queries' slots.
-fn add_query_weights(weights: &mut [K], queries: &[Query], xi: K) {
-    const BLOCK: usize = 1 << 10;
+/// Adds `sum_j xi^(j+1) * y_j^index` on the queries' slots: the discrete Fourier transform of the powers of `xi` at the
+/// queries' positions, as each `y_j` is a power of the domain's generator.
+fn add_query_weights(weights: &mut [K], queries: &[Queries], xi: K) {
     let mut scale = xi;
-    let scaled: Vec<(K, &Query)> = queries
-        .iter()
-        .map(|q| {
-            let own = scale;
+    for queries in queries {
+        let mut spread = vec![F::ZERO; 2 << queries.domain_bits];
+        for &position in &queries.positions {
+            let at = 2 * position as usize;
+            let c: &[F] = scale.as_basis_coefficients_slice();
+            spread[at..at + 2].copy_from_slice(c);
             scale *= xi;
-            (own, q)
-        })
-        .collect();
-    weights.par_chunks_mut(BLOCK).enumerate().for_each(|(block, weights)| {
-        let start = block * BLOCK;
-        for &(scale, q) in &scaled {
-            let end = q.offset + (1usize << q.bits);
-            if end <= start || q.offset >= start + weights.len() {
-                continue;
-            }
-            let from = q.offset.max(start);
-            let mut power = scale * q.y.exp_u64((from - q.offset) as u64);
-            for w in &mut weights[from - start..end.min(start + BLOCK) - start] {
-                *w += power;
-                power *= q.y;
-            }
         }
-    });
+        let powers = encode(spread, 2);
+        let slot = &mut weights[queries.offset..queries.offset + (1 << queries.bits)];
+        slot.par_chunks_mut(1 << 12).zip(powers.par_chunks(2 << 12)).for_each(|(weights, powers)| {
+            for (w, &[a, b]) in weights.iter_mut().zip(powers.as_chunks::<2>().0) {
+                *w += vinfer_circuits::field::from_coordinates(a, b);
+            }
+        });
+    }
 }
