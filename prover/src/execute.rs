@@ -1,7 +1,12 @@
 //! Integer inference: evaluates every value of a [`Program`].
 
-use vinfer_circuits::ops::{Operand, Requant};
-use vinfer_circuits::program::{Op, Program, Value};
+use vinfer_circuits::ops::Operand;
+use vinfer_circuits::program::{Op, Program};
+
+mod contract;
+mod integer;
+mod matmul;
+mod requantise;
 
 /// Why an execution cannot start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,8 +78,9 @@ pub fn run(program: &Program, inputs: &[Vec<i32>]) -> Result<Execution, ExecuteE
         let (result, accumulator) = match op {
             Op::Contract(c) => {
                 let (x, input) = value(c.input);
-                let acc = c.accumulate(x, input, output);
-                (c.requantise(&acc, output), acc)
+                let acc = contract::accumulate(c, x, input, output);
+                let inner = output.shape[c.channel_axis as usize + 1..].iter().map(|&d| d as usize).product();
+                (requantise::channels(&c.requant, inner, &acc, output), acc)
             }
             Op::Sum(s) => {
                 let (x, input) = value(s.input);
@@ -102,12 +108,11 @@ pub fn run(program: &Program, inputs: &[Vec<i32>]) -> Result<Execution, ExecuteE
             Op::Multiply(m) => {
                 let (b, shape, _) = operand(program, &trace, &m.b);
                 let acc = m.accumulate(value(m.a).0, b, shape, output);
-                (requantise(&m.requant, &acc, output), acc)
+                (requantise::whole(&m.requant, &acc, output), acc)
             }
             Op::MatMul(m) => {
-                let ((a, a_value), (b, b_value)) = (value(m.a), value(m.b));
-                let acc = m.accumulate(a, a_value, b, b_value, output);
-                (requantise(&m.requant, &acc, output), acc)
+                let acc = matmul::accumulate(m, value(m.a), value(m.b), output);
+                (requantise::whole(&m.requant, &acc, output), acc)
             }
             Op::Arrange(a) => (
                 a.evaluate(output, |id| {
@@ -138,11 +143,6 @@ fn operand<'a>(program: &'a Program, trace: &'a Trace, operand: &'a Operand) -> 
         }
         Operand::Constant { shape, data, lo, hi } => (data, shape, (*lo, *hi)),
     }
-}
-
-fn requantise(requant: &Requant, acc: &[i64], output: &Value) -> Vec<i32> {
-    let (lo, hi) = (output.quantisation.lo(), output.quantisation.hi());
-    acc.iter().map(|&a| requant.apply(a, lo, hi)).collect()
 }
 
 fn load_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteError> {
