@@ -1,8 +1,10 @@
 //! Setup: the verification key and the proving key of a program.
 
 use std::io::{self, Read, Write};
+use std::sync::OnceLock;
 
 use p3_field::{PrimeCharacteristicRing, PrimeField64};
+use rayon::prelude::*;
 use vinfer_circuits::field::F;
 use vinfer_circuits::lower::{LowerError, Lowered, Widths, lower, lower_with};
 use vinfer_circuits::program::{self, Program, ProgramError, ProgramFileError};
@@ -13,6 +15,7 @@ use vinfer_verifier::PreparedKey;
 
 use crate::commit::{Committed, commit_base};
 use crate::merkle::MerkleTree;
+use crate::witness::RowIndex;
 
 /// Why a program has no key.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -63,6 +66,8 @@ pub struct ProvingKey {
     pub(crate) constants: Vec<F>,
     /// Its codeword and tree.
     pub(crate) committed: Committed<F>,
+    /// Rows of the tables by their tuples, made at the first proof.
+    rows: OnceLock<Vec<RowIndex>>,
 }
 
 const MAGIC: &[u8; 8] = b"VINFERK2";
@@ -98,7 +103,15 @@ impl ProvingKey {
             constants_root: committed.tree.root(),
             system: lowered.system.clone(),
         })?;
-        Ok(Self { program, lowered, key, constant_columns, constants, committed })
+        Ok(Self { program, lowered, key, constant_columns, constants, committed, rows: OnceLock::new() })
+    }
+
+    /// Rows of every table by their tuples.
+    pub(crate) fn rows(&self) -> &[RowIndex] {
+        self.rows.get_or_init(|| {
+            let tables = self.lowered.system.tables.par_iter();
+            tables.map(|table| RowIndex::new(&table.rows, &self.constant_columns)).collect()
+        })
     }
 
     /// The program.

@@ -5,6 +5,7 @@
 //! | [`execute`] | integer inference |
 //! | `keys` | setup: proving and verification keys |
 //! | `witness` | columns of one execution |
+//! | `multiplicities` | uses of table rows |
 //! | `prove` | the protocol, step by step |
 //! | `logup`, `contraction`, `opening` | one argument each, named as in `circuits/PROTOCOL.md` |
 //! | [`commit`], [`merkle`] | oracles |
@@ -18,11 +19,13 @@ mod kernels;
 mod keys;
 mod logup;
 pub mod merkle;
+mod multiplicities;
 mod opening;
 mod packed;
 mod prove;
 mod witness;
 
 pub use keys::{ProvingKey, ProvingKeyError, SetupError, setup};
-pub use prove::{ProveError, Proved, count_multiplicities, prove, prove_witness};
+pub use multiplicities::count_multiplicities;
+pub use prove::{ProveError, Proved, prove, prove_witness};
 pub use witness::Witness;

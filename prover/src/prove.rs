@@ -23,8 +23,9 @@ use crate::execute::{ExecuteError, run};
 use crate::kernels::add_scaled;
 use crate::keys::{ProvingKey, place};
 use crate::logup::{self, Leaves};
+use crate::multiplicities::count_multiplicities;
 use crate::opening::{self, Opened};
-use crate::witness::{RowIndex, Witness, combine, real_positions};
+use crate::witness::{Witness, real_positions};
 
 /// Leaves handled by one task.
 const LEAVES_PER_TASK: usize = 1 << 13;
@@ -102,32 +103,6 @@ pub(crate) fn statement(
         inputs: raw(&system.inputs, inputs)?,
         outputs: raw(&system.outputs, outputs)?,
     })
-}
-
-/// Counts the uses of every table row. Returns the first lookup without a row, after counting all others.
-pub fn count_multiplicities(key: &ProvingKey, witness: &mut Witness) -> Option<(usize, usize)> {
-    let system = &witness.system;
-    let indices: Vec<RowIndex> = system.tables.iter().map(|t| RowIndex::new(key, &t.rows)).collect();
-    let mut counts: Vec<Vec<u64>> =
-        system.tables.iter().map(|t| vec![0u64; system.table_rows(&t.rows) as usize]).collect();
-    let mut missing = None;
-    for (instance, inst) in system.instances.iter().enumerate() {
-        let sources = witness.sources(key, instance);
-        for (lookup, argument) in inst.lookups.iter().enumerate() {
-            let tuple: Vec<Vec<F>> = argument.tuple.iter().map(|e| combine(inst, e, &sources)).collect();
-            let (index, counts) = (&indices[argument.table as usize], &mut counts[argument.table as usize]);
-            for at in 0..tuple[0].len() {
-                match index.find(&tuple, at) {
-                    Some(row) => counts[row] += 1,
-                    None => missing = missing.or(Some((instance, lookup))),
-                }
-            }
-        }
-    }
-    for (table, counts) in system.tables.iter().zip(counts) {
-        witness.columns[table.multiplicity as usize] = counts.into_iter().map(F::from_u64).collect();
-    }
-    missing
 }
 
 /// Runs the protocol on a filled witness. A witness that does not satisfy the system gives a proof that does not verify.

@@ -7,7 +7,7 @@ use vinfer_circuits::lower::{
     FloatForm, FloatSources, FloatStep, Limbs, MAX_BOOST, RoundHints, align_squares, align_sum,
 };
 
-use super::{Witness, to_i64, unpad};
+use super::{Positions, Reader as Sources, Witness, to_i64};
 use crate::keys::ProvingKey;
 
 /// Bias of exponent cells.
@@ -22,16 +22,11 @@ struct Cells {
 }
 
 /// Integer values of instance sources over the real domain.
-struct Reader<'a> {
-    witness: &'a Witness,
-    key: &'a ProvingKey,
-    instance: usize,
-}
+struct Reader<'a>(Sources<'a>);
 
 impl Reader<'_> {
     fn integers(&self, source: u16) -> Vec<i64> {
-        let padded = self.witness.source(self.key, self.instance, source as usize);
-        unpad(&self.witness.system.instances[self.instance].dims, &padded).into_iter().map(to_i64).collect()
+        self.0.whole(source as usize).into_iter().map(to_i64).collect()
     }
 
     fn floats(&self, sources: FloatSources) -> Vec<Cells> {
@@ -83,7 +78,7 @@ fn power(k: i64) -> i64 {
 
 impl Witness {
     pub(super) fn fill_float(&mut self, key: &ProvingKey, step: &FloatStep) {
-        let reader = Reader { witness: self, key, instance: step.instance as usize };
+        let reader = Reader(self.reader(key, step.instance as usize, Positions::Real));
         let filler = fill(&reader, &step.form);
         for (column, cells) in filler.0 {
             self.columns[column as usize] = cells;

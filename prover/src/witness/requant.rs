@@ -1,0 +1,130 @@
+//! Hints of requantisations: what `circuits/src/lower/requant.rs` says of each accumulator.
+
+use p3_field::PrimeCharacteristicRing;
+use rayon::prelude::*;
+use vinfer_circuits::field::{F, from_i64};
+use vinfer_circuits::lower::{RequantForm, RequantStep};
+use vinfer_circuits::program::Op;
+use vinfer_circuits::system::Source;
+
+use super::order::to_column_order;
+use super::{Witness, value_column};
+use crate::execute::Execution;
+use crate::keys::ProvingKey;
+
+/// Cells per task.
+const RUN: usize = 1 << 13;
+
+/// The accumulators of a block: `positions` of each channel, without the bias.
+struct Block {
+    accumulators: Vec<i64>,
+    positions: usize,
+}
+
+impl Block {
+    /// A function of the channel's index in the block and the accumulator, at every position.
+    fn map<T: Copy + Default + Send>(&self, f: impl Fn(usize, i64) -> T + Sync) -> Vec<T> {
+        let mut out = vec![T::default(); self.accumulators.len()];
+        out.par_chunks_mut(RUN).zip(self.accumulators.par_chunks(RUN)).enumerate().for_each(|(task, (out, own))| {
+            let (mut at, mut done) = (task * RUN, 0);
+            while done < own.len() {
+                let channel = at / self.positions;
+                let run = ((channel + 1) * self.positions - at).min(own.len() - done);
+                let slots = out[done..][..run].iter_mut().zip(&own[done..][..run]);
+                slots.for_each(|(slot, &acc)| *slot = f(channel, acc));
+                at += run;
+                done += run;
+            }
+        });
+        out
+    }
+}
+
+/// Limb `index` of every value.
+fn limb(values: &[i64], index: usize, limb_bits: u8) -> Vec<F> {
+    let (shift, mask) = (index * limb_bits as usize, (1 << limb_bits) - 1);
+    map(values, |v| F::from_u64(((v >> shift) & mask) as u64))
+}
+
+fn map<T: Copy + Sync, U: Copy + Default + Send>(values: &[T], f: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let mut out = vec![U::default(); values.len()];
+    let runs = out.par_chunks_mut(RUN).zip(values.par_chunks(RUN));
+    runs.for_each(|(out, values)| out.iter_mut().zip(values).for_each(|(slot, &v)| *slot = f(v)));
+    out
+}
+
+impl Witness {
+    pub(super) fn fill_requant(&mut self, key: &ProvingKey, execution: &Execution, step: &RequantStep) {
+        let system = &key.lowered.system;
+        let instance = &system.instances[step.instance as usize];
+        let op = &key.program.ops[step.op];
+        let Some((column, order)) = value_column(key, op.output()) else { return };
+        let dims = &system.columns[column as usize].dims;
+        let all = to_column_order(&execution.accumulators[step.op], dims, order, |acc| acc);
+        let biases: &[i64] = if let Op::Contract(c) = op { &c.bias } else { &[] };
+        let bias = |ch: u32| biases.get(ch as usize).copied().unwrap_or(0);
+        // Without channels one step function and the bias of channel 0 hold for the whole tensor.
+        let (biases, block): (Vec<i64>, Block) = if step.channels.is_empty() {
+            (vec![bias(0)], Block { positions: all.len().max(1), accumulators: all })
+        } else {
+            let positions: usize = instance.dims[1..].iter().map(|&d| d as usize).product();
+            let own = step.channels.iter().flat_map(|&ch| &all[ch as usize * positions..][..positions]);
+            let accumulators = own.copied().collect();
+            (step.channels.iter().map(|&ch| bias(ch)).collect(), Block { positions: positions.max(1), accumulators })
+        };
+        let is_summed = |s: &Source| matches!(s, Source::Contraction { .. } | Source::Product { .. });
+        let mut sources = instance.sources.iter().enumerate().filter(|(_, s)| is_summed(s)).map(|(i, s)| (i as u16, s));
+        let (first, second) = (sources.next(), sources.next());
+        let scaled = match &step.form {
+            RequantForm::Line { multipliers, offsets, limbs, limb_bits } => {
+                let sums = block.map(|i, acc| (acc - biases[i]) * multipliers[i] + offsets[i]);
+                for (at, &column) in limbs.iter().enumerate() {
+                    self.columns[column as usize] = limb(&sums, at, *limb_bits);
+                }
+                block.map(|i, acc| from_i64((acc - biases[i]) * multipliers[i]))
+            }
+            RequantForm::Parity { multipliers, offsets, odd_deltas, shift, parity, limbs, slack, limb_bits } => {
+                let low = usize::from(*limb_bits) * limbs.len().saturating_sub(2);
+                // Parity of the level, and the distance to its lower end.
+                let levels = block.map(|i, acc| {
+                    let even = (acc - biases[i]) * multipliers[i] + offsets[i];
+                    let cell = even & ((1i64 << (shift + 1)) - 1);
+                    let s = i64::from(cell >= (1i64 << shift) - odd_deltas[i]);
+                    (s, cell + s * odd_deltas[i] - (s << shift))
+                });
+                let remainders = map(&levels, |(_, remainder)| remainder);
+                for (at, &column) in limbs.iter().enumerate() {
+                    self.columns[column as usize] = limb(&remainders, at, *limb_bits);
+                }
+                self.columns[*parity as usize] = map(&levels, |(s, _)| F::from_u64(s as u64));
+                let odd = Block { accumulators: map(&levels, |(s, _)| s), positions: block.positions };
+                if let Some(slack) = slack {
+                    let bounds = odd.map(|i, s| ((1i64 << shift) + (2 * s - 1) * odd_deltas[i]) >> low);
+                    let rooms: Vec<i64> =
+                        bounds.par_iter().zip(&remainders).map(|(bound, r)| bound - 1 - (r >> low)).collect();
+                    self.columns[*slack as usize] = limb(&rooms, 0, *limb_bits);
+                }
+                if let Some((source, _)) = second {
+                    let odd = odd.map(|i, s| from_i64(s * odd_deltas[i]));
+                    self.contractions[step.instance as usize].push((source, odd));
+                }
+                block.map(|i, acc| from_i64((acc - biases[i]) * multipliers[i]))
+            }
+            RequantForm::Exact => block.map(|i, acc| from_i64(acc - biases[i])),
+            RequantForm::Table { starts, lower, upper } => {
+                let interval = |i: usize, acc: i64| {
+                    let starts = &starts[i];
+                    starts.partition_point(|&t| t <= acc).clamp(1, starts.len() - 1)
+                };
+                self.columns[*lower as usize] = block.map(|i, acc| from_i64(starts[i][interval(i, acc) - 1]));
+                self.columns[*upper as usize] = block.map(|i, acc| from_i64(starts[i][interval(i, acc)]));
+                block.map(|i, acc| from_i64(acc - biases[i]))
+            }
+        };
+        if let Some((source, kind)) = first {
+            // A product enters unscaled; the expressions carry its multiplier.
+            let values = if let Source::Product { .. } = kind { map(&block.accumulators, from_i64) } else { scaled };
+            self.contractions[step.instance as usize].push((source, values));
+        }
+    }
+}
