@@ -9,7 +9,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::Options;
 
-pub(crate) use service::{CompileModel, Keys, KeysCommand, Serve};
+pub(crate) use service::{
+    Backup, CompileModel, Doctor, KeyPlace, Keys, KeysCommand, Log, LogCommand, LogVerify, Restore, Serve, Work,
+};
 
 /// Compile, run, prove and verify quantised ONNX models.
 ///
@@ -57,8 +59,18 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Serve models, inference and proofs over HTTP and gRPC
     Serve(Serve),
+    /// Make proofs for gateways that share a NATS server
+    Worker(Work),
     /// Make, list and revoke API keys of the service
     Keys(Keys),
+    /// Check the service's transparency log
+    Log(Log),
+    /// Look for what will go wrong with a service
+    Doctor(Doctor),
+    /// Copy everything that a service keeps
+    Backup(Backup),
+    /// Fill an empty storage with such a copy
+    Restore(Restore),
     /// The process in which `serve` compiles one model
     #[command(hide = true)]
     CompileModel(CompileModel),

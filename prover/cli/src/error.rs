@@ -116,6 +116,8 @@ impl CliError {
     pub(crate) fn is_rejection(&self) -> bool {
         match self {
             Self::OtherOutput { .. } => true,
+            // The transparency log is not what it says.
+            Self::Service(error) => error.code == vinfer_service::error::Code::Conflict,
             Self::Engine { source, .. } => source.is_rejection(),
             _ => false,
         }

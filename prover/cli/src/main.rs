@@ -62,7 +62,12 @@ fn execute(cli: &Cli) -> Result<report::Outcome, CliError> {
         Command::Prove(args) => commands::prove::run(args),
         Command::Verify(args) => commands::verify::run(args),
         Command::Serve(args) => commands::service::serve::run(args, cli.global.json),
+        Command::Worker(args) => commands::service::worker::run(args, cli.global.json),
         Command::Keys(args) => commands::service::keys::run(args),
+        Command::Log(args) => commands::service::log::run(args),
+        Command::Doctor(args) => commands::service::doctor::run(args),
+        Command::Backup(args) => commands::service::backup::run(args),
+        Command::Restore(args) => commands::service::backup::restore_copy(args),
         Command::CompileModel(args) => commands::service::compile_model::run_task(args),
     }
 }

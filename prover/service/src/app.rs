@@ -1,6 +1,7 @@
 //! What the requests of every protocol work with.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
 
 use crate::auth::{Caller, Keyring, RateLimits};
@@ -9,6 +10,8 @@ use crate::error::ServiceError;
 use crate::idempotency::Idempotency;
 use crate::inference::Inference;
 use crate::jobs::Desk;
+use crate::log::LogBook;
+use crate::metrics::Metrics;
 use crate::models::Shelf;
 use crate::uploads::Uploads;
 
@@ -31,6 +34,12 @@ pub struct App {
     pub idempotency: Idempotency,
     /// Uploads in pieces.
     pub uploads: Uploads,
+    /// Transparency log.
+    pub log: LogBook,
+    /// Numbers.
+    pub metrics: Metrics,
+    /// Memory set aside for proofs here.
+    pub proof_memory: Arc<AtomicU64>,
     /// Set when the service ends.
     pub draining: AtomicBool,
     /// When it began.

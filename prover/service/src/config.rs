@@ -112,8 +112,10 @@ pub struct Config {
     pub insecure: bool,
     /// Tenant whose models every tenant may use.
     pub provider: Option<String>,
-    /// Whether this process proves.
-    pub prove: bool,
+    /// Whether this process proves; `None`: unless the storage is shared with workers.
+    pub prove: Option<bool>,
+    /// Copies that a NATS cluster keeps of everything.
+    pub nats_replicas: usize,
     /// Program that compiles models: this program.
     pub program: PathBuf,
     /// Job rules.
@@ -124,6 +126,8 @@ pub struct Config {
     pub proving: Proving,
     /// Log lines as JSON.
     pub log_json: bool,
+    /// Finished jobs and their proofs are kept for so long.
+    pub keep_jobs: Duration,
     /// Time to finish running requests and proofs after SIGTERM.
     pub drain: Duration,
 }
@@ -165,14 +169,21 @@ impl Config {
             tls: None,
             insecure: false,
             provider: None,
-            prove: true,
+            prove: None,
+            nats_replicas: 1,
             program,
             rules: Rules::default(),
             limits: Limits::default(),
             proving: Proving::default(),
             log_json: false,
+            keep_jobs: Duration::from_secs(30 * 24 * 3600),
             drain: Duration::from_secs(30),
         }
+    }
+
+    /// Whether this process proves.
+    pub fn proves(&self) -> bool {
+        self.prove.unwrap_or(self.nats.is_none())
     }
 
     /// Whether the settings make sense together.
@@ -202,6 +213,7 @@ impl Config {
             ("burst", self.limits.burst >= 1.0),
             ("max_body", self.limits.max_body >= 1024),
             ("connections", self.limits.connections > 0),
+            ("request_seconds", self.limits.request >= Duration::from_secs(1)),
             ("lease_seconds", self.rules.lease >= Duration::from_millis(300)),
             ("max_attempts", self.rules.max_attempts > 0),
             ("max_queued", self.rules.max_queued > 0),

@@ -10,6 +10,7 @@ use crate::engine::Runner;
 use crate::error::{Code, ServiceError};
 use crate::ids::{Digest, now_ms};
 use crate::jobs::{Desk, Job, Order};
+use crate::metrics::Metrics;
 use crate::models::{Model, Shelf};
 use crate::tensors::{self, Tensor};
 
@@ -99,6 +100,7 @@ pub struct Inference {
     desk: Desk,
     shelf: Shelf,
     running: Arc<Semaphore>,
+    metrics: Metrics,
     /// Memory that proofs may take here; `None` where other processes prove.
     memory: Option<u64>,
     /// Longest wait for a proof.
@@ -107,9 +109,9 @@ pub struct Inference {
 
 impl Inference {
     /// Models of a shelf, jobs at a desk.
-    pub fn new(desk: Desk, shelf: Shelf, memory: Option<u64>, wait: Duration) -> Self {
+    pub fn new(desk: Desk, shelf: Shelf, metrics: Metrics, memory: Option<u64>, wait: Duration) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { desk, shelf, running: Arc::new(Semaphore::new(cores)), memory, wait }
+        Self { desk, shelf, running: Arc::new(Semaphore::new(cores)), metrics, memory, wait }
     }
 
     /// The model of a request, loaded.
@@ -151,12 +153,14 @@ impl Inference {
         }
         let stopped = || ServiceError::new(Code::Unavailable, "the service is stopping");
         let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| stopped())?;
+        let start = std::time::Instant::now();
         let ran = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             run(&runner, &inputs, &wishes.context)
         });
         let ran = ran.await.map_err(|error| ServiceError::internal(format!("the model ended early: {error}")))??;
         let (outputs, statement, input) = ran;
+        self.metrics.executed(start.elapsed().as_secs_f64());
         let job = match wishes.proof {
             ProofMode::None => None,
             ProofMode::Async | ProofMode::Wait => {

@@ -7,6 +7,8 @@
 //! | [`models`] | uploaded models, compiled in a process of their own |
 //! | [`worker`] | proving, with memory set aside before |
 //! | [`inference`] | running a model, and ordering the proof |
+//! | [`log`] | transparency log: verdicts in a Merkle tree with signed heads |
+//! | [`maintenance`] | backup, restore, doctor, retention |
 //! | [`auth`] | API keys, tenants, rates |
 //! | `http`, `grpc` | the protocols |
 //! | [`settings`] | a file, the environment, flags |
@@ -27,6 +29,9 @@ pub mod ids;
 pub mod inference;
 pub mod jobs;
 mod listen;
+pub mod log;
+pub mod maintenance;
+pub mod metrics;
 pub mod models;
 pub mod server;
 pub mod settings;

@@ -19,8 +19,11 @@ use crate::idempotency::Idempotency;
 use crate::inference::Inference;
 use crate::jobs::{Desk, sweep};
 use crate::listen::{self, Port};
+use crate::log::LogBook;
+use crate::maintenance::retention::{Forgotten, forget};
+use crate::metrics::Metrics;
 use crate::models::{Setup, Shelf};
-use crate::store::{Store, Work, embedded};
+use crate::store::{Store, Work, embedded, nats};
 use crate::uploads::Uploads;
 use crate::worker::{KeyRoom, Worker, Workers};
 
@@ -33,6 +36,17 @@ pub struct Listening {
     pub grpc: SocketAddr,
 }
 
+/// Every connection is an open file; the soft limit is often far below what the machine allows.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+    {
+        tracing::warn!(%error, "the limit of open files stays at {soft}");
+    }
+}
+
 /// Opens the storage that a configuration names.
 ///
 /// # Errors
@@ -40,7 +54,7 @@ pub struct Listening {
 pub async fn open_store(config: &Config) -> Result<Store, ServiceError> {
     match &config.nats {
         None => Ok(embedded::open(&config.data)?),
-        Some(_) => Err(ServiceError::invalid("NATS is not built in")),
+        Some(url) => Ok(nats::open(url, &config.data.join("cache"), config.nats_replicas).await?),
     }
 }
 
@@ -50,6 +64,7 @@ pub async fn open_store(config: &Config) -> Result<Store, ServiceError> {
 /// The configuration does not work here, or the storage does not answer.
 pub async fn serve(config: Config, listening: impl FnOnce(Listening) + Send) -> Result<(), ServiceError> {
     config.check()?;
+    raise_file_limit();
     std::fs::create_dir_all(&config.data)
         .map_err(|error| ServiceError::invalid(format!("{}: {error}", config.data.display())))?;
     let tls = config.tls.as_ref().map(listen::acceptor).transpose()?;
@@ -60,17 +75,24 @@ pub async fn serve(config: Config, listening: impl FnOnce(Listening) + Send) -> 
     let desk = Desk::open(store.clone(), config.rules.clone()).await?;
     let shelf = Shelf::open(store.clone(), config.provider.clone()).await?;
     let memory = config.proving.memory_budget();
+    let (log, metrics) = (LogBook::open(store.clone()).await?, Metrics::new()?);
+    let heads = tokio::spawn(log.clone().keep_heads());
+    let room = KeyRoom::new(memory);
     let app = Arc::new(App {
         keyring: Keyring::open(&config.data, store.shared.then(|| Arc::clone(&store.records)))?,
         rates: RateLimits::new(config.limits.rate, config.limits.burst),
         inference: Inference::new(
             desk.clone(),
             shelf.clone(),
-            (!store.shared).then_some(memory),
+            metrics.clone(),
+            config.proves().then_some(memory),
             config.limits.request.saturating_sub(Duration::from_secs(5)),
         ),
         idempotency: Idempotency::new(store.clone(), desk.instance().to_owned()),
         uploads: Uploads::new(store.clone(), config.limits.max_model),
+        log: log.clone(),
+        metrics: metrics.clone(),
+        proof_memory: room.running_bytes(),
         draining: AtomicBool::new(false),
         started: Instant::now(),
         desk: desk.clone(),
@@ -82,7 +104,9 @@ pub async fn serve(config: Config, listening: impl FnOnce(Listening) + Send) -> 
     if !store.shared {
         queue_again(&desk).await?;
     }
-    let workers = start_workers(&config, &desk, &shelf, Direct);
+    let shared = Shared { desk: &desk, shelf: &shelf, log: &log, metrics: &metrics, room };
+    let forgetting = tokio::spawn(forget_for_ever(store.clone(), config.keep_jobs));
+    let workers = start_workers(&config, shared, Direct);
     let (stop, stopped) = watch::channel(false);
     let grpc_router = grpc::router(Arc::clone(&app)).await?;
     listening(Listening { http: http_port.address()?, grpc: grpc_port.address()? });
@@ -104,20 +128,63 @@ pub async fn serve(config: Config, listening: impl FnOnce(Listening) + Send) -> 
         tracing::warn!("proofs were cut off after {} s; they are made again at the next start", config.drain.as_secs());
     }
     sweeping.abort();
+    heads.abort();
+    forgetting.abort();
     tracing::info!("stopped");
     Ok(())
 }
 
+/// Proves jobs of a shared storage until SIGTERM or SIGINT. `working` is called once jobs are taken.
+///
+/// # Errors
+/// The configuration does not work here, or the storage does not answer.
+pub async fn work(config: Config, working: impl FnOnce() + Send) -> Result<(), ServiceError> {
+    config.check()?;
+    std::fs::create_dir_all(&config.data)
+        .map_err(|error| ServiceError::invalid(format!("{}: {error}", config.data.display())))?;
+    let store = open_store(&config).await?;
+    let desk = Desk::open(store.clone(), config.rules.clone()).await?;
+    let shelf = Shelf::open(store, config.provider.clone()).await?;
+    let setup = tokio::spawn(Setup::new(shelf.clone(), config.clone(), desk.instance().to_owned()).run());
+    let sweeping = tokio::spawn(sweep_for_ever(desk.clone()));
+    let (log, metrics) = (LogBook::open(desk.store().clone()).await?, Metrics::new()?);
+    let room = KeyRoom::new(config.proving.memory_budget());
+    let shared = Shared { desk: &desk, shelf: &shelf, log: &log, metrics: &metrics, room };
+    let workers = start_workers(&config, shared, Direct);
+    working();
+    ended().await?;
+    tracing::info!("draining: no new jobs, running ones are finished");
+    setup.abort();
+    if let Some(workers) = workers
+        && tokio::time::timeout(config.drain, workers.drain()).await.is_err()
+    {
+        tracing::warn!("proofs were cut off after {} s; other workers make them", config.drain.as_secs());
+    }
+    sweeping.abort();
+    Ok(())
+}
+
+/// What workers share with the rest of their process.
+struct Shared<'a, K> {
+    desk: &'a Desk,
+    shelf: &'a Shelf,
+    log: &'a LogBook,
+    metrics: &'a Metrics,
+    room: Arc<KeyRoom<K>>,
+}
+
 /// Starts the workers of a process, if it proves.
-pub(crate) fn start_workers<E: Engine>(config: &Config, desk: &Desk, shelf: &Shelf, engine: E) -> Option<Workers> {
-    if !config.prove {
+fn start_workers<E: Engine>(config: &Config, shared: Shared<'_, E::Key>, engine: E) -> Option<Workers> {
+    if !config.proves() {
         return None;
     }
     let batch = engine.batch().min(config.proving.max_batch).max(1);
     let worker = Worker {
-        desk: desk.clone(),
-        shelf: shelf.clone(),
-        room: KeyRoom::new(config.proving.memory_budget()),
+        desk: shared.desk.clone(),
+        shelf: shared.shelf.clone(),
+        log: shared.log.clone(),
+        metrics: shared.metrics.clone(),
+        room: shared.room,
         proving: config.proving.clone(),
         batch,
         engine,
@@ -143,6 +210,21 @@ pub(crate) async fn sweep_for_ever(desk: Desk) {
             tracing::warn!(%error, "sweep failed");
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Forgets what is old, every quarter of an hour.
+async fn forget_for_ever(store: Store, keep_jobs: Duration) {
+    loop {
+        match forget(&store, keep_jobs).await {
+            Ok(forgotten) if forgotten != Forgotten::default() => {
+                let Forgotten { jobs, leftovers, blobs } = forgotten;
+                tracing::info!(jobs, leftovers, blobs, "forgot what is old");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "nothing forgotten"),
+        }
+        tokio::time::sleep(Duration::from_secs(900)).await;
     }
 }
 

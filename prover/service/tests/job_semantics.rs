@@ -27,7 +27,14 @@ fn order(tenant: &str, statement: &str) -> Order {
 
 fn proved() -> Finish {
     let digest = Digest::of(b"proof");
-    Finish::Proved(Proved { digest, bytes: 5, security_bits: 100.0, prove_seconds: 0.1, verify_seconds: 0.001 })
+    Finish::Proved(Proved {
+        digest,
+        bytes: 5,
+        security_bits: 100.0,
+        prove_seconds: 0.1,
+        verify_seconds: 0.001,
+        log_index: 0,
+    })
 }
 
 fn failed(cause: FailureCause) -> Finish {

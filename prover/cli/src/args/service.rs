@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use vinfer_service::auth::Scope;
+use vinfer_service::ids::Digest;
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -51,12 +52,33 @@ pub(crate) struct Keys {
     pub(crate) command: KeysCommand,
 }
 
+/// Arguments of `worker`.
+#[derive(Debug, Args)]
+pub(crate) struct Work {
+    /// NATS server that the gateways share too
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+    /// Directory for copies of models and keys [default: one that is removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Settings in a TOML file; flags and VINFER_* variables beat it
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Any other setting; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
 /// Where keys are kept.
 #[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct KeyPlace {
     /// Directory of the service
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
+    /// NATS server of the service, so that every gateway knows the key
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
 }
 
 /// What can be done with API keys.
@@ -89,6 +111,90 @@ pub(crate) enum KeysCommand {
         #[arg(value_name = "ID")]
         id: String,
     },
+}
+
+/// Where a service keeps everything.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Place {
+    /// Directory of the service
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// NATS server of the service
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+}
+
+/// Arguments of `log`.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: LogCommand,
+}
+
+/// What can be done with the transparency log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Check, offline, an entry of GET /v1/log/entries/STATEMENT, or the whole storage of a stopped service
+    Verify(LogVerify),
+}
+
+/// Arguments of `log verify`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("subject").required(true).args(["entry", "data", "nats"]))]
+pub(crate) struct LogVerify {
+    /// Answer of GET /v1/log/entries/STATEMENT
+    #[arg(long, value_name = "FILE.json", requires = "key")]
+    pub(crate) entry: Option<PathBuf>,
+    /// Public key of the log, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX32")]
+    pub(crate) key: Option<Digest>,
+    /// Earlier answer of GET /v1/log/head, which the entry's head must continue
+    #[arg(long, value_name = "FILE.json", requires = "entry")]
+    pub(crate) since: Option<PathBuf>,
+    /// Directory of a stopped service
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["entry", "nats"])]
+    pub(crate) data: Option<PathBuf>,
+    /// NATS server of a service
+    #[arg(long, value_name = "URL", conflicts_with = "entry")]
+    pub(crate) nats: Option<String>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Directory of a stopped service
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Settings in a TOML file; VINFER_* variables beat it
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Any setting; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// What to copy; a service on one machine must be stopped.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// New directory for the copy. It holds the log's secret key
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// Copy that `backup` made
+    #[arg(value_name = "COPY")]
+    pub(crate) from: PathBuf,
+    /// Empty storage to fill.
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 /// Arguments of the process that compiles one model for `serve`.

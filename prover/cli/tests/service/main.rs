@@ -1,11 +1,19 @@
 //! The proving service from outside: one file per scenario, which says what is broken and what must be observed.
 
+mod clients;
 mod contract;
 mod drain;
+mod full_disk;
 mod idempotency;
 mod isolation;
 mod limits;
 mod malformed;
+mod many_machines;
+#[path = "../../../service/tests/nats/mod.rs"]
+mod nats_server;
+mod operations;
 mod recovery;
+mod slow_clients;
 mod support;
+mod transparency;
 mod uploads;

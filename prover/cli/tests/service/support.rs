@@ -17,7 +17,8 @@ pub(crate) const MODEL: &[u8] = include_bytes!("../../assets/digits_cnn/model.on
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn vinfer() -> Command {
+/// The binary under test.
+pub(crate) fn vinfer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vinfer"));
     command.env("RUST_LOG", "warn");
     command
@@ -75,8 +76,12 @@ impl Service {
         self.process.as_ref().expect("the service runs")
     }
 
+    /// Address of HTTP.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.process().http
+    }
+
     /// Address of gRPC.
-    #[allow(dead_code, reason = "not every scenario speaks gRPC")]
     pub(crate) fn grpc(&self) -> SocketAddr {
         self.process().grpc
     }

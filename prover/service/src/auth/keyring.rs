@@ -213,14 +213,14 @@ pub async fn create_key(
 ///
 /// # Errors
 /// The storage fails.
-pub async fn list_keys(data: &Path, records: Option<&dyn Records>) -> Result<Vec<KeyRecord>, ServiceError> {
+pub async fn list_keys(data: Option<&Path>, records: Option<&dyn Records>) -> Result<Vec<KeyRecord>, ServiceError> {
     let mut keys = Vec::new();
     if let Some(records) = records {
         let listed: Vec<(String, Stored<KeyRecord>)> = list_records(records, "key.", &Page::default()).await?;
         keys.extend(listed.into_iter().map(|(_, stored)| stored.value));
     }
-    let directory = key_directory(data);
-    let files = fs::read_dir(&directory).into_iter().flatten().flatten();
+    let directory = data.map(key_directory).unwrap_or_default();
+    let files = data.and_then(|_| fs::read_dir(&directory).ok()).into_iter().flatten().flatten();
     let name = |file: &fs::DirEntry| file.file_name().to_string_lossy().strip_suffix(".json").map(str::to_owned);
     keys.extend(files.filter_map(|file| read_key(&directory, &name(&file)?)));
     keys.sort_by_key(|key| key.created_ms);

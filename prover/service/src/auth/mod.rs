@@ -5,5 +5,6 @@ mod keyring;
 mod rate;
 
 pub use key::{KeyRecord, NewKey, Scope};
+pub(crate) use keyring::create_private;
 pub use keyring::{Caller, Keyring, create_key, list_keys, revoke_key};
 pub use rate::RateLimits;

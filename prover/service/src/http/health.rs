@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use serde_json::json;
 
-use super::answer::Refusal;
+use super::answer::{Refusal, bytes};
 use crate::app::App;
 use crate::error::{Code, ServiceError};
 use crate::idempotency::Reply;
@@ -27,4 +27,16 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Reply, Refusal>
     }
     app.desk.store().records.get("health").await?;
     Ok(Reply::json(200, &json!({ "ready": true })))
+}
+
+/// Numbers of all tenants together, for Prometheus.
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Reply, Refusal> {
+    let memory = app.proof_memory.load(Ordering::Relaxed);
+    let text = app.metrics.text(app.desk.board().total(), memory, app.log.size())?;
+    Ok(bytes("text/plain; version=0.0.4", text))
+}
+
+/// The description of this interface.
+pub(super) async fn openapi() -> Reply {
+    bytes("application/json", include_bytes!("../../openapi.json").to_vec())
 }

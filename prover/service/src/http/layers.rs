@@ -43,6 +43,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         .into_response(),
     };
     let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
+    app.metrics.request(&route, method.as_str(), status, seconds);
     span.in_scope(|| tracing::debug!(status, seconds, "answered"));
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);

@@ -6,6 +6,7 @@ mod events;
 mod health;
 mod jobs;
 mod layers;
+mod log;
 mod models;
 mod oip;
 mod proofs;
@@ -38,7 +39,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/jobs/{id}/proof", get(proofs::of_job))
         .route("/v1/proofs/{statement}", get(proofs::of_statement))
         .route("/v1/verify", post(proofs::verify))
-        .route("/v1/usage", get(jobs::usage));
+        .route("/v1/usage", get(jobs::usage))
+        .route("/v1/log/head", get(log::head))
+        .route("/v1/log/consistency", get(log::consistency))
+        .route("/v1/log/hashes", get(log::hashes))
+        .route("/v1/log/entries/{statement}", get(log::entry));
     let v2 = Router::new()
         .route("/v2", get(oip::server))
         .route("/v2/health/live", get(health::live))
@@ -49,6 +54,39 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v2/models/{name}/versions/{version}", get(oip::metadata))
         .route("/v2/models/{name}/versions/{version}/ready", get(oip::model_ready))
         .route("/v2/models/{name}/versions/{version}/infer", post(oip::infer));
-    let rest = Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready));
+    let rest = Router::new()
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(health::openapi))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready));
     layers::add(v1.merge(v2).merge(rest).fallback(answer::no_route), Arc::clone(&app)).with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The routes above and the document name the same paths and methods.
+    #[test]
+    fn the_document_describes_every_route() {
+        let document: serde_json::Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+        let mut described = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                described.insert(format!("{method} {path}"));
+            }
+        }
+        let mut routed = BTreeSet::new();
+        let source = include_str!("mod.rs").split("#[cfg(test)]").next().unwrap();
+        for route in source.split(".route(\"").skip(1) {
+            let (path, handlers) = route.split_once('"').unwrap();
+            for method in ["get", "post", "patch", "delete"] {
+                if handlers.lines().next().unwrap().contains(&format!("{method}(")) {
+                    routed.insert(format!("{method} {path}"));
+                }
+            }
+        }
+        assert_eq!(routed, described);
+        assert!(routed.len() > 30);
+    }
 }

@@ -208,6 +208,8 @@ pub struct Proved {
     pub prove_seconds: f64,
     /// Seconds the verifier took.
     pub verify_seconds: f64,
+    /// Its entry in the transparency log.
+    pub log_index: u64,
 }
 
 /// The record of a job.

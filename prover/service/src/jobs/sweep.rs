@@ -47,8 +47,16 @@ pub async fn sweep(desk: &Desk) -> Result<Swept, StoreError> {
     if !waiting.is_empty() && desk.store().queue.depth().await? == 0 {
         waiting.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.key.cmp(&b.key)));
         for work in waiting {
-            desk.store().queue.push(work).await?;
-            swept.queued_again += 1;
+            // What is known here may be older than the record.
+            let stored = crate::store::get_record::<Job>(desk.store().records.as_ref(), &work.key).await?;
+            match stored.filter(|job| !job.value.state().is_final()) {
+                Some(job) if job.value.state() == State::Queued => {
+                    desk.store().queue.push(work).await?;
+                    swept.queued_again += 1;
+                }
+                Some(job) => desk.board().note(&work.key, Some(&job.value), job.revision),
+                None => desk.board().note(&work.key, None, u64::MAX),
+            }
         }
     }
     Ok(swept)

@@ -199,6 +199,21 @@ impl Shelf {
         Err(ServiceError::not_found(format!("there is no model `{shown}`; POST /v1/models?name={shown} uploads one")))
     }
 
+    /// A tenant's own model with its keys, asking the storage where what is known has none.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub(crate) async fn fresh(&self, tenant: &str, name: &str) -> Result<Arc<Model>, ServiceError> {
+        let key = model_key(tenant, name);
+        let known = self.known().get(&key).map(|seen| Arc::clone(&seen.model));
+        if let Some(model) = known.filter(|model| model.ready.is_some()) {
+            return Ok(model);
+        }
+        let stored: Option<Stored<Model>> = get_record(self.store().records.as_ref(), &key).await?;
+        let stored = stored.ok_or_else(|| ServiceError::not_found(format!("model `{name}` is gone")))?;
+        Ok(Arc::new(stored.value))
+    }
+
     /// Models that the tenant may use, by name.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 pub mod embedded;
 mod key;
+pub mod nats;
 mod typed;
 
 use std::path::{Path, PathBuf};

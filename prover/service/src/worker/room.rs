@@ -1,6 +1,7 @@
 //! Memory: which keys stay loaded, and which proofs may start.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
@@ -27,6 +28,8 @@ impl<K> Ledger<K> {
 /// Memory of all workers of a process, and the keys loaded in it.
 pub struct KeyRoom<K> {
     budget: u64,
+    /// Bytes of running proofs, also for those who do not know the type of keys.
+    running_bytes: Arc<AtomicU64>,
     ledger: Mutex<Ledger<K>>,
     freed: Notify,
 }
@@ -56,7 +59,7 @@ impl<K> KeyRoom<K> {
     /// With so many bytes in all.
     pub fn new(budget: u64) -> Arc<Self> {
         let ledger = Ledger { running: 0, keys: LruCache::new(Self::KEYS) };
-        Arc::new(Self { budget, ledger: Mutex::new(ledger), freed: Notify::new() })
+        Arc::new(Self { budget, running_bytes: Arc::default(), ledger: Mutex::new(ledger), freed: Notify::new() })
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger<K>> {
@@ -66,6 +69,11 @@ impl<K> KeyRoom<K> {
     /// Bytes in all.
     pub fn budget(&self) -> u64 {
         self.budget
+    }
+
+    /// Bytes set aside for running proofs, as they change.
+    pub fn running_bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.running_bytes)
     }
 
     /// Bytes set aside for running proofs.
@@ -98,6 +106,7 @@ impl<K> KeyRoom<K> {
             ledger.keys.pop(&oldest);
         }
         ledger.running += bytes;
+        self.running_bytes.store(ledger.running, Ordering::Relaxed);
         true
     }
 
@@ -116,6 +125,7 @@ impl<K> Drop for Room<K> {
     fn drop(&mut self) {
         let mut ledger = self.room.ledger();
         ledger.running = ledger.running.saturating_sub(self.bytes);
+        self.room.running_bytes.store(ledger.running, Ordering::Relaxed);
         drop(ledger);
         self.room.freed.notify_waiters();
     }

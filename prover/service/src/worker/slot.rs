@@ -11,7 +11,10 @@ use super::room::KeyRoom;
 use crate::config::Proving;
 use crate::engine::{Engine, Made, Task};
 use crate::error::ServiceError;
+use crate::ids::Digest;
 use crate::jobs::{Desk, Failure, FailureCause, Finish, Job, LeaseError, Proved, State, Ticket, job_key};
+use crate::log::{Leaf, LogBook, Verdict};
+use crate::metrics::Metrics;
 use crate::models::{Ready, Shelf};
 use crate::store::Delivery;
 
@@ -32,6 +35,10 @@ pub struct Worker<E: Engine> {
     pub room: Arc<KeyRoom<E::Key>>,
     /// Settings.
     pub proving: Proving,
+    /// Transparency log.
+    pub log: LogBook,
+    /// Numbers.
+    pub metrics: Metrics,
     /// Most tasks that the engine proves together with profit.
     pub batch: usize,
 }
@@ -232,7 +239,7 @@ impl<E: Engine> Worker<E> {
     }
 
     async fn model(&self, job: &Job) -> Result<Ready, Failure> {
-        let found = self.shelf.find(&job.model_tenant, &job.model).await.map_err(|error| artefact(&error))?;
+        let found = self.shelf.fresh(&job.model_tenant, &job.model).await.map_err(|error| artefact(&error))?;
         let same = found.digest == job.model_digest;
         found.ready.clone().filter(|_| same).ok_or_else(|| Failure {
             cause: FailureCause::Artefact,
@@ -255,12 +262,16 @@ impl<E: Engine> Worker<E> {
 
     async fn report(&self, held: &Held, outcome: Result<Made, Failure>) {
         let finish = match outcome {
-            Ok(made) => self.keep(made).await,
+            Ok(made) => self.keep(&held.job, made).await,
             Err(failure) => Finish::Failed(failure),
         };
         if let Finish::Failed(failure) = &finish {
+            self.metrics.failed(failure.cause.name());
             if failure.cause == FailureCause::Rejected {
                 tracing::error!(job = held.job.id, reason = failure.message, "ALERT: a proof was not accepted");
+                if let Err(error) = self.enter(&held.job, None, Verdict::Rejected).await {
+                    tracing::error!(%error, job = held.job.id, "the rejection is not in the log");
+                }
             } else {
                 tracing::warn!(job = held.job.id, cause = failure.cause.name(), reason = failure.message, "no proof");
             }
@@ -269,7 +280,11 @@ impl<E: Engine> Worker<E> {
             Ok(job) if job.state() == State::Queued => {
                 answer(held.delivery.nak(Duration::from_millis(200)).await);
             }
-            Ok(_) | Err(LeaseError::Stale | LeaseError::Gone) => answer(held.delivery.ack().await),
+            Ok(job) => {
+                self.metrics.finished(&job);
+                answer(held.delivery.ack().await);
+            }
+            Err(LeaseError::Stale | LeaseError::Gone) => answer(held.delivery.ack().await),
             Err(error) => {
                 tracing::warn!(%error, job = held.job.id, "result not written; the lease will end");
                 answer(held.delivery.nak(self.desk.rules().lease).await);
@@ -297,18 +312,30 @@ impl<E: Engine> Worker<E> {
         self.desk.finish(ticket, finish).await
     }
 
-    async fn keep(&self, made: Made) -> Finish {
+    async fn keep(&self, job: &Job, made: Made) -> Finish {
         let bytes = made.proof.len() as u64;
-        match self.desk.store().blobs.put(made.proof).await {
-            Ok(digest) => Finish::Proved(Proved {
+        // The log knows of a proof before anybody can have it. An attempt whose lease is over leaves an entry that is true.
+        let kept = async {
+            let digest = self.desk.store().blobs.put(made.proof).await?;
+            let log_index = self.enter(job, Some(digest), Verdict::Accepted).await?;
+            Ok::<_, ServiceError>((digest, log_index))
+        };
+        match kept.await {
+            Ok((digest, log_index)) => Finish::Proved(Proved {
                 digest,
                 bytes,
                 security_bits: made.security_bits,
                 prove_seconds: made.prove_seconds,
                 verify_seconds: made.verify_seconds,
+                log_index,
             }),
-            Err(error) => Finish::Failed(Failure { cause: FailureCause::Storage, message: error.to_string() }),
+            Err(error) => Finish::Failed(Failure { cause: FailureCause::Storage, message: error.message }),
         }
+    }
+
+    /// Enters a verdict in the transparency log.
+    async fn enter(&self, job: &Job, proof: Option<Digest>, verdict: Verdict) -> Result<u64, ServiceError> {
+        Ok(self.log.append(&Leaf::new(job, proof, verdict)?).await?)
     }
 }
 

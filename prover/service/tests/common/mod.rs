@@ -1,7 +1,12 @@
 //! Storages to run a test on.
 
+#[path = "../nats/mod.rs"]
+mod nats_server;
+
 use tempfile::TempDir;
-use vinfer_service::store::{Store, embedded};
+use vinfer_service::store::{Store, embedded, nats};
+
+use nats_server::NatsServer;
 
 /// An empty storage.
 pub(crate) struct Backend {
@@ -16,4 +21,11 @@ pub(crate) fn on_each(test: impl AsyncFn(Backend)) {
     let directory = tempfile::tempdir().expect("temporary directory");
     let store = embedded::open(&directory.path().join("data")).expect("a storage");
     runtime.block_on(test(Backend { store, directory }));
+    let Some(server) = NatsServer::start() else { return };
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let cache = directory.path().join("cache");
+    runtime.block_on(async {
+        let store = nats::open(&server.url(), &cache, 1).await.expect("a storage");
+        test(Backend { store, directory }).await;
+    });
 }

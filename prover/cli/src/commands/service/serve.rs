@@ -1,17 +1,19 @@
 //! `vinfer serve`: the proving service.
 
-use serde_json::json;
-use vinfer_service::settings::{self, SETTINGS, Values};
-use vinfer_service::{Config, ServiceError, server};
+use std::path::PathBuf;
 
-use super::wait_for;
+use serde_json::json;
+use vinfer_service::settings::SETTINGS;
+use vinfer_service::{Config, server};
+
+use super::{configuration, settings, start_log, wait_for};
 use crate::args::Serve;
 use crate::error::CliError;
 use crate::report::{self, Outcome};
 
 /// Runs the command.
 pub(crate) fn run(args: &Serve, json: bool) -> Result<Outcome, CliError> {
-    let config = configuration(args)?;
+    let config = asked(args)?;
     if args.check {
         config.check()?;
         let rest = |(name, what): &(&str, &str)| format!("  {name:22} {what}");
@@ -33,16 +35,9 @@ pub(crate) fn run(args: &Serve, json: bool) -> Result<Outcome, CliError> {
     Ok(Outcome { text: "stopped".to_owned(), json: json!({ "stopped": true }) })
 }
 
-/// The file's settings, then the environment's, then the flags'.
-fn configuration(args: &Serve) -> Result<Config, CliError> {
-    let program = std::env::current_exe()
-        .map_err(|error| ServiceError::internal(format!("the path of this program is unknown: {error}")))?;
-    let mut values = match &args.config {
-        Some(path) => settings::from_file(path)?,
-        None => Values::new(),
-    };
-    values.extend(settings::from_environment());
-    let path = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
+/// What the command line and everything behind it asks for.
+fn asked(args: &Serve) -> Result<Config, CliError> {
+    let path = |path: &PathBuf| path.to_string_lossy().into_owned();
     let flags = [
         ("http", args.http.clone()),
         ("grpc", args.grpc.clone()),
@@ -52,18 +47,5 @@ fn configuration(args: &Serve) -> Result<Config, CliError> {
         ("insecure", args.insecure.then(|| "true".to_owned())),
         ("provider", args.provider.clone()),
     ];
-    values.extend(flags.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))));
-    values.extend(args.set.iter().cloned());
-    let mut config = Config::new(args.data.clone(), program);
-    settings::apply(&mut config, &values)?;
-    Ok(config)
-}
-
-/// Log lines go to standard error; `RUST_LOG` chooses.
-fn start_log(json: bool) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second start in one process keeps the first.
-    let _ = if json { lines.json().try_init() } else { lines.try_init() };
+    configuration(&args.data, &settings(args.config.as_deref(), flags, &args.set)?)
 }

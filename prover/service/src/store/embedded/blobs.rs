@@ -58,6 +58,7 @@ impl FileBlobs {
     fn put_now(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
         if self.intact(&digest) {
+            self.refresh(&digest);
             return Ok(digest);
         }
         let staged = self.staging_path();
@@ -77,6 +78,7 @@ impl FileBlobs {
         let digest = digest_of_file(path)?;
         if self.intact(&digest) {
             let _ = fs::remove_file(path);
+            self.refresh(&digest);
             return Ok(digest);
         }
         let staged = self.staging_path();
@@ -93,6 +95,14 @@ impl FileBlobs {
     /// Whether the blob is there undamaged; a damaged one is written again.
     fn intact(&self, digest: &Digest) -> bool {
         digest_of_file(&self.path(digest)).is_ok_and(|found| found == *digest)
+    }
+
+    /// A blob that is wanted again is as good as new: it is not forgotten before a record names it.
+    fn refresh(&self, digest: &Digest) {
+        let touched = File::options().append(true).open(self.path(digest));
+        if let Err(error) = touched.and_then(|file| file.set_modified(SystemTime::now())) {
+            tracing::warn!(%error, %digest, "blob not marked as used");
+        }
     }
 
     fn get_now(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{Store, StoreError};
 
 pub use blobs::FileBlobs;
+pub(crate) use blobs::digest_of_file;
 pub use queue::MemoryQueue;
 pub use records::FileRecords;
 

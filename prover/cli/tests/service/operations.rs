@@ -1,0 +1,131 @@
+//! Broken: the settings, the disk under the service, the machine it ran on. What an operator does about it.
+
+use serde_json::json;
+
+use crate::support::{Service, vinfer};
+
+fn check(arguments: &[&str]) -> (bool, String) {
+    let output =
+        vinfer().args(["serve", "--check", "--data", "unused"]).args(arguments).output().expect("serve --check");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn settings_are_checked_before_anything_is_served() {
+    assert!(check(&[]).0);
+    for (arguments, reason) in [
+        (&["--http", "0.0.0.0:8080"][..], "without TLS"),
+        (&["--http", "127.0.0.1:1", "--grpc", "127.0.0.1:1"], "different ports"),
+        (&["--set", "colour=red"], "no setting"),
+        (&["--set", "rate=fast"], "cannot be"),
+        (&["--set", "rate=0"], "too small"),
+        (&["--tls-cert", "a.pem"], "belong together"),
+        (&["--config", "absent.toml"], "absent.toml"),
+        (&["--provider", "a b"], "provider"),
+    ] {
+        let (sound, text) = check(arguments);
+        assert!(!sound && text.contains(reason), "{arguments:?}: {text}");
+    }
+    assert!(check(&["--http", "0.0.0.0:8080", "--insecure"]).0);
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file() {
+    let service = Service::stopped(&[]);
+    let file = service.file("vinfer.toml", b"http = \"127.0.0.1:1001\"\ngrpc = \"127.0.0.1:1002\"\n");
+    let run = |environment: &[(&str, &str)], flags: &[&str]| {
+        let mut command = vinfer();
+        command.args(["serve", "--check", "--data", "unused", "--config"]).arg(&file).args(flags);
+        command.envs(environment.iter().copied());
+        String::from_utf8(command.output().expect("serve --check").stdout).expect("text")
+    };
+    assert!(run(&[], &[]).contains("http 127.0.0.1:1001, grpc 127.0.0.1:1002"));
+    let environment = [("VINFER_HTTP", "127.0.0.1:2001")];
+    assert!(run(&environment, &[]).contains("http 127.0.0.1:2001, grpc 127.0.0.1:1002"));
+    assert!(run(&environment, &["--http", "127.0.0.1:3001"]).contains("http 127.0.0.1:3001, grpc 127.0.0.1:1002"));
+}
+
+#[test]
+fn two_processes_do_not_share_one_directory() {
+    let service = Service::start(&[]);
+    let output = vinfer()
+        .args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data"])
+        .arg(service.data())
+        .output()
+        .expect("serve");
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("open in another process"));
+}
+
+#[test]
+fn a_copy_is_restored_on_another_machine() {
+    let mut service = Service::start(&[]);
+    let key = service.key("acme", "admin,infer");
+    let client = service.client(&key);
+    assert_eq!(client.post("/v1/models?name=digits", crate::support::MODEL).status, 201);
+    client.wait_ready("digits");
+    let done = client.infer(1, json!({ "proof": "wait" })).json();
+    service.terminate();
+    assert!(service.wait());
+    let copy = service.data().join("copy");
+    let run = |command: &[&str]| {
+        let output = vinfer().args(command).output().expect("vinfer");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let (from, to) = (service.data().to_str().expect("a path"), copy.to_str().expect("a path"));
+    let (good, said) = run(&["backup", "--data", from, "-o", to]);
+    assert!(good, "{said}");
+    assert!(!run(&["backup", "--data", from, "-o", to]).0, "a copy is not written over");
+
+    let mut other = Service::stopped(&[]);
+    let (good, said) = run(&["restore", to, "--data", other.data().to_str().expect("a path")]);
+    assert!(good, "{said}");
+    assert!(!run(&["restore", to, "--data", from]).0, "a storage is not written over");
+    let (good, said) = run(&["doctor", "--data", other.data().to_str().expect("a path")]);
+    assert!(good, "{said}");
+    other.run();
+    let client = other.client(&key);
+    client.check_proof(done["parameters"]["statement"].as_str().expect("a statement"));
+    let _ = client.wait_job(&client.order(2));
+}
+
+#[test]
+fn a_damaged_file_is_found_and_never_handed_out() {
+    let mut service = Service::start(&[]);
+    let client = service.with_model("acme");
+    let done = client.infer(1, json!({ "proof": "wait" })).json();
+    let id = done["parameters"]["proof_job_id"].as_str().expect("a job");
+    let digest = client.get(&format!("/v1/jobs/{id}")).json()["proof_digest"].as_str().expect("a digest").to_owned();
+    let path = service.data().join("blobs").join(&digest[..2]).join(&digest[2..]);
+    let mut bytes = std::fs::read(&path).expect("the proof");
+    bytes[1000] ^= 1;
+    std::fs::write(&path, bytes).expect("write");
+    let refused = client.get(&format!("/v1/jobs/{id}/proof"));
+    assert_eq!((refused.status, &refused.json()["code"]), (500, &json!("internal")));
+    assert!(refused.text().contains("damaged"), "{}", refused.text());
+    service.terminate();
+    assert!(service.wait());
+    let doctor = vinfer().args(["doctor", "--data"]).arg(service.data()).output().expect("doctor");
+    assert!(!doctor.status.success());
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("damaged"));
+}
+
+#[test]
+fn numbers_are_told_without_names_of_tenants() {
+    let service = Service::start(&[]);
+    let client = service.with_model("acme-secret");
+    client.infer(1, json!({ "proof": "wait" }));
+    let text = service.stranger().get("/metrics").text();
+    for name in [
+        "vinfer_http_requests_total",
+        "vinfer_job_stage_seconds_bucket{stage=\"prove\"",
+        "vinfer_jobs_finished_total{state=\"done\"} 1",
+        "vinfer_process_resident_bytes",
+        "vinfer_log_entries 1",
+    ] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+    assert!(!text.contains("acme-secret") && !text.contains("digits"), "{text}");
+    assert_eq!(service.stranger().get("/openapi.json").json()["openapi"], "3.1.0");
+}
