@@ -28,10 +28,17 @@ impl Profile {
         }
     }
 
-    /// Proof-of-work bits before each query phase.
-    pub const fn grinding_bits(self) -> u32 {
+    /// Proof-of-work bits before each query phase of commitments of at most `2^bits` cells: a hundredth of the proving
+    /// time, or less.
+    pub const fn grinding_bits(self, bits: u32) -> u32 {
         match self {
-            Self::Direct100 => 16,
+            Self::Direct100 => {
+                if bits >= LARGE {
+                    20
+                } else {
+                    16
+                }
+            }
         }
     }
 
@@ -105,26 +112,30 @@ const fn queries(log_inv_rate: u32, bits: u32) -> u32 {
     (bits * 1000).div_ceil(millibits_per_query(log_inv_rate))
 }
 
-/// Vectors of at most this many variables are sent in the clear.
-const FINAL_BITS: u32 = 6;
+/// Variables of the vector sent in the clear (16 KiB) behind folded oracles. One more is sent rather than folded.
+const FINAL_BITS: u32 = 10;
+/// Commitments of this many variables are large: they are folded more before the first folded oracle, which then has a
+/// higher rate, so that the folded oracles stay cheap beside the commitments.
+const LARGE: u32 = 20;
+/// Variables folded between two folded oracles; one more before the vector in the clear, where that saves an oracle.
+const STEP: u32 = 4;
 
 impl Schedule {
     /// The schedule for commitments of `2^witness_bits` and `2^constant_bits` cells.
     pub fn new(profile: Profile, witness_bits: u32, constant_bits: u32) -> Self {
-        let grinding_bits = profile.grinding_bits();
-        let bits = profile.query_phase_bits() - grinding_bits;
         let largest = if witness_bits > constant_bits { witness_bits } else { constant_bits };
-        let fold = if largest >= 21 { 6 } else { 5 };
+        let grinding_bits = profile.grinding_bits(largest);
+        let bits = profile.query_phase_bits() - grinding_bits;
+        let (fold, mut log_inv_rate) = if largest >= LARGE { (5, 2) } else { (4, 3) };
         let witness = Oracle::new(witness_bits, fold, 2, bits);
-        let constants = Oracle::new(constant_bits, fold, if constant_bits >= 20 { 2 } else { 3 }, bits);
+        let constants = Oracle::new(constant_bits, fold, if constant_bits >= LARGE { 2 } else { 3 }, bits);
         let mut remaining = largest - fold + 1;
-        let mut log_inv_rate = 3;
         let mut folded = Vec::new();
-        while remaining > FINAL_BITS {
-            let step = if remaining - FINAL_BITS < 4 { remaining - FINAL_BITS } else { 4 };
+        while remaining > FINAL_BITS + 1 {
+            let step = if remaining - FINAL_BITS <= STEP + 1 { remaining - FINAL_BITS } else { STEP };
             folded.push(Oracle::new(remaining, step, log_inv_rate, bits));
             remaining -= step;
-            log_inv_rate = if log_inv_rate + 2 > 8 { 8 } else { log_inv_rate + 2 };
+            log_inv_rate = 4;
         }
         Self { witness, constants, folded, final_bits: remaining, grinding_bits }
     }

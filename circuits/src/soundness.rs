@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::field::LOG2_K;
-use crate::schedule::{Oracle, Profile, Schedule, millibits_per_query};
+use crate::schedule::{Oracle, Schedule, millibits_per_query};
 use crate::system::{Layout, System};
 
 /// One error term, as `-log2` of its probability.
@@ -29,7 +29,7 @@ pub struct Budget {
 
 impl Budget {
     /// Computes the budget of a system under a schedule.
-    pub fn new(profile: Profile, system: &System, layout: &Layout, schedule: &Schedule) -> Self {
+    pub fn new(system: &System, layout: &Layout, schedule: &Schedule) -> Self {
         let log2 = |n: f64| libm::log2(n);
         let mut terms = Vec::new();
         let mut over_field = |name, numerator: f64| terms.push(ErrorTerm { name, bits: LOG2_K - log2(numerator) });
@@ -57,9 +57,9 @@ impl Budget {
         let queries: u32 = oracles().map(|o| o.queries).sum();
         over_field("query batching", f64::from(queries) + 1.0);
         for oracle in oracles() {
-            terms.push(ErrorTerm { name: "queries", bits: query_bits(oracle) + f64::from(profile.grinding_bits()) });
+            terms.push(ErrorTerm { name: "queries", bits: query_bits(oracle) + f64::from(schedule.grinding_bits) });
         }
-        Self { terms, grinding_bits: profile.grinding_bits() }
+        Self { terms, grinding_bits: schedule.grinding_bits }
     }
 
     /// `-log2` of the sum of all terms.

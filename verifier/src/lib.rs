@@ -106,7 +106,7 @@ impl PreparedKey {
         key.system.validate()?;
         let layout = Layout::new(&key.system);
         let schedule = Schedule::new(key.profile, layout.witness_bits, layout.constant_bits);
-        let budget = Budget::new(key.profile, &key.system, &layout, &schedule);
+        let budget = Budget::new(&key.system, &layout, &schedule);
         let bits = budget.total_bits();
         if bits < key.profile.security_floor() {
             return Err(KeyError::Security {

@@ -14,7 +14,7 @@ use vinfer_verifier::{Expected, OracleId, PreparedKey, RejectReason};
 
 /// Honest executions whose openings have no, one, and several folded oracles.
 fn by_folded_oracles() -> [Honest; 3] {
-    let all = [lookups(5, 1), tiny_honest("contract line", 41), lookups(1 << 15, 2)];
+    let all = [tiny_honest("contract line", 41), lookups(1 << 14, 2), lookups(1 << 18, 2)];
     let folded = |h: &Honest| h.verifier.schedule().folded.len();
     assert_eq!([folded(&all[0]), folded(&all[1])], [0, 1]);
     assert!(folded(&all[2]) >= 2);
@@ -159,8 +159,7 @@ fn missing_and_extra_layers() {
 
 #[test]
 fn parameters_come_from_the_key() {
-    let honest = tiny_honest("contract line", 45);
-    let key = honest.verifier.key();
+    let honest = lookups(1 << 14, 2);
     let layout = honest.verifier.layout();
     let schedule = Schedule::new(Profile::Direct100, layout.witness_bits, layout.constant_bits);
     assert_eq!(&schedule, honest.verifier.schedule());
@@ -203,5 +202,5 @@ fn parameters_come_from_the_key() {
     let mut statement = honest.statement.clone();
     statement.key_digest = other.digest();
     assert!(other.verify_proof(&statement, &honest.proof()).is_err());
-    assert_eq!(key.profile.grinding_bits(), 16);
+    assert_eq!(honest.verifier.schedule().grinding_bits, 16);
 }

@@ -7,7 +7,7 @@ mod common;
 use common::honest::Honest;
 use common::manifest::{Mutation, Site, mutated, sites};
 use common::replay::{Cheat, before_opening, reopen};
-use common::tiny_honest;
+use common::{lookups, tiny_honest};
 use vinfer_circuits::statement::Statement;
 
 /// Consecutive equal runs, as `label` or `label xN`.
@@ -30,10 +30,15 @@ fn runs(log: &[String]) -> Vec<String> {
 
 #[test]
 fn inventory() {
-    let honest = tiny_honest("contract parity", 51);
+    for honest in [tiny_honest("contract parity", 51), lookups(1 << 14, 2)] {
+        inventory_of(&honest);
+    }
+}
+
+fn inventory_of(honest: &Honest) {
     let proof = honest.proof();
     // The replay reproduces the proof, so this is the transcript of prover and verifier.
-    let (again, recorder) = reopen(&honest, &proof, Cheat::Nothing);
+    let (again, recorder) = reopen(honest, &proof, Cheat::Nothing);
     assert!(again == proof);
     let times = |label: &str, n: usize| if n == 1 { label.to_owned() } else { format!("{label} x{n}") };
     let mut expected = vec!["?lookup beta".to_owned(), "?lookup alpha".to_owned(), "+logup root".to_owned()];
@@ -45,7 +50,9 @@ fn inventory() {
         expected.extend(["+logup children", "?logup child"].map(str::to_owned));
     }
     expected.extend(["+leaf values", "?contraction batch"].map(str::to_owned));
-    expected.push(times("round contraction round", proof.contractions.rounds.len()));
+    if !proof.contractions.rounds.is_empty() {
+        expected.push(times("round contraction round", proof.contractions.rounds.len()));
+    }
     expected.extend(["+contraction factors", "?opening batch"].map(str::to_owned));
     expected.push(times("round opening round", proof.opening.rounds.len()));
     for (i, folded) in proof.opening.folded.iter().enumerate() {
@@ -54,7 +61,8 @@ fn inventory() {
         expected.push("?query batch".to_owned());
         expected.push(times("round opening round", folded.rounds.len()));
     }
-    expected.extend(["+final vector", "+nonce", "?query positions"].map(str::to_owned));
+    expected.extend(["+final vector", "+nonce"].map(str::to_owned));
+    expected.push(times("?query positions", if proof.opening.folded.is_empty() { 2 } else { 1 }));
     expected.push(times("round opening round", proof.opening.final_rounds.len()));
     assert_eq!(runs(&recorder.log), expected);
 }

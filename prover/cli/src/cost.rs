@@ -129,7 +129,7 @@ impl Cost {
             leaves: lowered.layout.leaf_len,
             witness_bits: lowered.layout.witness_bits,
             constant_bits: lowered.layout.constant_bits,
-            security_bits: Budget::new(profile, system, &lowered.layout, &schedule).total_bits(),
+            security_bits: Budget::new(system, &lowered.layout, &schedule).total_bits(),
             proof_bytes: proof_size::expected(system, &lowered.layout, schedule),
         }
     }
