@@ -112,8 +112,9 @@ fn request(number: u64, proof: &str) -> Vec<u8> {
     json!({ "inputs": [input], "parameters": { "proof": proof } }).to_string().into_bytes()
 }
 
-fn resident(client: &mut Client) -> Result<f64, Failure> {
-    let (_, text) = client.send("GET", "/metrics", &[])?;
+/// On a connection of its own: the service closes connections that are silent for long.
+fn resident(address: &str, key: &str) -> Result<f64, Failure> {
+    let (_, text) = Client::connect(address, key)?.send("GET", "/metrics", &[])?;
     let text = String::from_utf8(text)?;
     let line = text.lines().find_map(|line| line.strip_prefix("vinfer_process_resident_bytes "));
     Ok(line.ok_or("no memory in the metrics")?.trim().parse::<f64>()? / f64::from(1 << 20))
@@ -163,7 +164,7 @@ fn main() -> Result<(), Failure> {
         }
         while start.elapsed() < duration {
             std::thread::sleep((duration / 10).min(Duration::from_secs(30)));
-            memory.push(resident(&mut admin)?);
+            memory.push(resident(&service.address, &key)?);
         }
         Ok(())
     })?;
@@ -176,6 +177,7 @@ fn main() -> Result<(), Failure> {
     println!("refused {}", refused.into_inner().map_err(|_| "a thread panicked")?);
     println!("resident MiB over time {memory:.0?}");
     if proof != "none" {
+        let mut admin = Client::connect(&service.address, &key)?;
         let usage = loop {
             let usage = admin.json("GET", "/v1/usage", &[])?;
             if usage["queued"] == 0 && usage["proving"] == 0 {

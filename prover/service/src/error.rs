@@ -131,9 +131,8 @@ impl From<StoreError> for ServiceError {
             StoreError::Unavailable(_) => {
                 Self { code: Code::Unavailable, message: text, retry_after: Some(Duration::from_secs(2)) }
             }
-            StoreError::Missing(_) | StoreError::Corrupt { .. } | StoreError::Record { .. } | StoreError::Key(_) => {
-                Self::internal(text)
-            }
+            StoreError::Key(_) => Self::not_found("there is no such thing"),
+            StoreError::Missing(_) | StoreError::Corrupt { .. } | StoreError::Record { .. } => Self::internal(text),
         }
     }
 }

@@ -72,6 +72,13 @@ fn what_does_not_exist_is_not_found() {
     ] {
         assert_eq!(client.get(&path).status, 404, "{path}");
     }
+    for name in [String::new(), "x".repeat(2000), "a b".to_owned(), "\u{fe}".to_owned()] {
+        let mut body = request(1, json!({}));
+        body["model"] = json!(name);
+        assert_eq!(client.post("/v1/jobs", body.to_string().as_bytes()).status, 404, "{name}");
+    }
+    assert_eq!(client.get(&format!("/v1/models/{}", "x".repeat(2000))).status, 404);
+    assert_eq!(client.post(&format!("/v1/models/{}/disable", "x".repeat(2000)), &[]).status, 404);
     assert_eq!(client.get("/v1/proofs/xyz").status, 400);
     assert_eq!(client.get("/v1/jobs?limit=0").status, 400);
     assert_eq!(client.get("/v1/jobs?before=x").status, 400);

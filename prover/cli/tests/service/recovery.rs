@@ -60,7 +60,7 @@ fn kill_loop(kills: u64) {
                 })
                 .collect();
             noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            std::thread::sleep(Duration::from_millis(20 + (noise >> 33) % 300));
+            std::thread::sleep(Duration::from_millis(150 + (noise >> 33) % 400));
             service.kill();
             running.store(false, Ordering::SeqCst);
             // Inputs are distinct for 2^16 seeds.
@@ -70,7 +70,7 @@ fn kill_loop(kills: u64) {
     }
     let client = service.client(&key);
     let accepted = accepted.into_inner().expect("no panic");
-    assert!(accepted.len() as u64 > kills, "there was load: {}", accepted.len());
+    assert!(accepted.len() as u64 > kills / 2, "there was load: {}", accepted.len());
     wait("everything is proven", || {
         let usage = client.get("/v1/usage").json();
         (usage["queued"] == 0 && usage["proving"] == 0).then_some(())

@@ -12,7 +12,7 @@ use super::model_key;
 use super::record::{Model, ModelState, Ready};
 use crate::engine::Runner;
 use crate::error::{Code, ServiceError};
-use crate::ids::{Digest, now_ms};
+use crate::ids::{Digest, check_name, now_ms};
 use crate::store::{
     Change, Expect, Page, Store, StoreError, Stored, WatchEvent, get_record, list_records, put_record, token,
     update_record,
@@ -186,7 +186,9 @@ impl Shelf {
     /// # Errors
     /// There is none of this name.
     pub async fn find(&self, tenant: &str, name: &str) -> Result<Arc<Model>, ServiceError> {
-        for owner in std::iter::once(tenant).chain(self.0.provider.as_deref()) {
+        // No model has a name that is none.
+        let owners = std::iter::once(tenant).chain(self.0.provider.as_deref());
+        for owner in owners.filter(|_| check_name("the model's name", name).is_ok()) {
             let key = model_key(owner, name);
             if let Some(seen) = self.known().get(&key) {
                 return Ok(Arc::clone(&seen.model));
@@ -234,12 +236,15 @@ impl Shelf {
     /// # Errors
     /// There is none.
     pub async fn disable(&self, tenant: &str, name: &str) -> Result<Model, ServiceError> {
+        let missing =
+            || ServiceError::not_found(format!("you have no model `{}`", name.chars().take(64).collect::<String>()));
+        check_name("the model's name", name).map_err(|_| missing())?;
         let key = model_key(tenant, name);
         let disabled = update_record::<Model, ServiceError>(self.store().records.as_ref(), &key, |model| {
             model.state = ModelState::Disabled;
             Ok(())
         });
-        disabled.await?.ok_or_else(|| ServiceError::not_found(format!("you have no model `{name}`")))?
+        disabled.await?.ok_or_else(missing)?
     }
 
     /// What setup made of a model that is ready.
