@@ -28,17 +28,10 @@ impl Profile {
         }
     }
 
-    /// Proof-of-work bits before each query phase of commitments of at most `2^bits` cells: a hundredth of the proving
-    /// time, or less.
-    pub const fn grinding_bits(self, bits: u32) -> u32 {
+    /// Proof-of-work bits before each query phase.
+    pub const fn grinding_bits(self) -> u32 {
         match self {
-            Self::Direct100 => {
-                if bits >= LARGE {
-                    20
-                } else {
-                    16
-                }
-            }
+            Self::Direct100 => 16,
         }
     }
 
@@ -117,6 +110,8 @@ const FINAL_BITS: u32 = 10;
 /// Commitments of this many variables are large: they are folded more before the first folded oracle, which then has a
 /// higher rate, so that the folded oracles stay cheap beside the commitments.
 const LARGE: u32 = 20;
+/// From this many variables on they are folded still more: it takes bits of the proximity gaps, too.
+const LARGEST: u32 = 24;
 /// Variables folded between two folded oracles; one more before the vector in the clear, where that saves an oracle.
 const STEP: u32 = 4;
 
@@ -124,9 +119,13 @@ impl Schedule {
     /// The schedule for commitments of `2^witness_bits` and `2^constant_bits` cells.
     pub fn new(profile: Profile, witness_bits: u32, constant_bits: u32) -> Self {
         let largest = if witness_bits > constant_bits { witness_bits } else { constant_bits };
-        let grinding_bits = profile.grinding_bits(largest);
+        let grinding_bits = profile.grinding_bits();
         let bits = profile.query_phase_bits() - grinding_bits;
-        let (fold, mut log_inv_rate) = if largest >= LARGE { (5, 2) } else { (4, 3) };
+        let (fold, mut log_inv_rate) = match largest {
+            LARGEST.. => (6, 2),
+            LARGE.. => (5, 2),
+            _ => (4, 3),
+        };
         let witness = Oracle::new(witness_bits, fold, 2, bits);
         let constants = Oracle::new(constant_bits, fold, if constant_bits >= LARGE { 2 } else { 3 }, bits);
         let mut remaining = largest - fold + 1;

@@ -78,7 +78,7 @@ pub(crate) fn discharge(
         let slot = proof.final_vector.get(start..).unwrap_or(&[]);
         let len = 1usize.checked_shl(item.bits).unwrap_or(usize::MAX);
         // Horner over the slot.
-        let value = slot.iter().take(len).rev().fold(K::ZERO, |sum, &v| sum * K::from(item.y) + v);
+        let value = slot.iter().take(len).rev().fold(K::ZERO, |sum, &v| sum * item.y + v);
         if value != item.value {
             return Err(RejectReason::FinalVector { query });
         }
