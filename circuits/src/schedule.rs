@@ -107,8 +107,8 @@ const fn queries(log_inv_rate: u32, bits: u32) -> u32 {
 
 /// Variables of the vector sent in the clear (16 KiB) behind folded oracles. One more is sent rather than folded.
 const FINAL_BITS: u32 = 10;
-/// Commitments of this many variables are large: they are folded more before the first folded oracle, which then has a
-/// higher rate, so that the folded oracles stay cheap beside the commitments.
+/// Commitments of this many variables are large: they are folded more before the first folded oracle, which therefore
+/// stays cheap beside them.
 const LARGE: u32 = 20;
 /// From this many variables on they are folded still more: it takes bits of the proximity gaps, too.
 const LARGEST: u32 = 24;
@@ -121,11 +121,12 @@ impl Schedule {
         let largest = if witness_bits > constant_bits { witness_bits } else { constant_bits };
         let grinding_bits = profile.grinding_bits();
         let bits = profile.query_phase_bits() - grinding_bits;
-        let (fold, mut log_inv_rate) = match largest {
-            LARGEST.. => (6, 2),
-            LARGE.. => (5, 2),
-            _ => (4, 3),
+        let fold = match largest {
+            LARGEST.. => 6,
+            LARGE.. => 5,
+            _ => 4,
         };
+        let mut log_inv_rate = 2;
         let witness = Oracle::new(witness_bits, fold, 2, bits);
         let constants = Oracle::new(constant_bits, fold, if constant_bits >= LARGE { 2 } else { 3 }, bits);
         let mut remaining = largest - fold + 1;
