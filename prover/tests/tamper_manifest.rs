@@ -215,6 +215,7 @@ fn tamper_program(
         last.insert(site.name, site);
         last
     });
+    let mut lucky = Vec::new();
     for (number, site) in all.iter().enumerate() {
         let long = site.name.contains(".rows[]") || site.name.contains("siblings[]");
         let edge = site.at[1] == 0 && (site.at[2] < 2) || last[site.name] == site;
@@ -231,6 +232,11 @@ fn tamper_program(
             match (&result, expected) {
                 (Err(VerifyError::Proof(_)), AnyDecode) => {}
                 (Err(VerifyError::Proof(error)), Decode(e)) => assert_eq!(*error, e, "{what}"),
+                // Work of 16 bits that was done for something else passes once in 65 536 times; the openings do not.
+                (Err(VerifyError::Rejected(OpenedCount { .. } | Merkle { .. })), Reject(ProofOfWork { .. })) => {
+                    lucky.push(what);
+                    continue;
+                }
                 (Err(VerifyError::Rejected(reason)), Reject(r)) => assert_eq!(*reason, r, "{what}"),
                 _ => panic!("{what}: {result:?}, expected {expected:?}"),
             }
@@ -245,6 +251,8 @@ fn tamper_program(
             }
         }
     }
+    println!("{model}: work passed by chance in {lucky:?}");
+    assert!(lucky.len() <= 2, "{model}: {lucky:?}");
     // Every field was changed in at least four ways.
     let folded = !proof.opening.folded.is_empty();
     for name in last.keys().filter(|name| folded || !name.starts_with("opening.folded")) {
