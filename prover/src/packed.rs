@@ -140,7 +140,7 @@ pub(crate) trait Lanes: Copy + Send + Sync {
     fn gather(block: &[Self], bits: u32, k: usize) -> Self {
         Self::pick(block, |lane| {
             let at = (lane << bits) + k;
-            (at / WIDTH, at % WIDTH)
+            (at / WIDTH, at.rem_euclid(WIDTH))
         })
     }
 

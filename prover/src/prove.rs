@@ -175,14 +175,13 @@ fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Leaves 
                 leaves.numerators[range].fill(F::ONE);
                 denominators.fill(alpha + beta * F::from_u64(u64::from(argument.table) + 1));
                 let mut weights = vec![K::ZERO; inst.sources.len()];
-                let (mut constant, mut slope, mut power) = (K::ZERO, K::ZERO, K::ONE);
-                for (component, expr) in argument.tuple.iter().enumerate() {
+                let (mut constant, mut slope) = (K::ZERO, K::ZERO);
+                for (expr, power) in argument.tuple.iter().zip(tuple_weights(beta)) {
                     for &(coefficient, source) in &expr.terms {
                         weights[source as usize] += power * F::from_u64(coefficient);
                     }
                     constant += power * F::from_u64(expr.constant);
                     slope += power * F::from_u64(expr.index_coefficient);
-                    power *= if component == 0 { beta.square() } else { beta };
                 }
                 if let Some((_, sources)) = &sources {
                     for (source, &weight) in sources.iter().zip(&weights).filter(|(_, w)| **w != K::ZERO) {
@@ -194,10 +193,8 @@ fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Leaves 
             LeafOwner::Table { table } => {
                 let t = &system.tables[table];
                 denominators.fill(alpha + beta * F::from_u64(table as u64 + 1));
-                let mut power = K::ONE;
-                for (component, values) in table_tuples(key, &t.rows).iter().enumerate() {
+                for (values, power) in table_tuples(key, &t.rows).iter().zip(tuple_weights(beta)) {
                     denominators.add(values, power);
-                    power *= if component == 0 { beta.square() } else { beta };
                 }
                 let counts = &witness.columns[t.multiplicity as usize];
                 for (slot, &count) in leaves.numerators[range].iter_mut().zip(counts) {
@@ -207,6 +204,11 @@ fn leaf_layer(key: &ProvingKey, witness: &Witness, alpha: K, beta: K) -> Leaves 
         }
     }
     leaves
+}
+
+/// Weights of the components of a tuple: 1, then `beta^2, beta^3, ..`; `beta` itself is the table's.
+fn tuple_weights(beta: K) -> impl Iterator<Item = K> {
+    std::iter::once(K::ONE).chain(std::iter::successors(Some(beta.square()), move |&power| Some(power * beta)))
 }
 
 /// The denominators of one segment of leaves, as two coordinates.

@@ -16,7 +16,7 @@ use crate::engine;
 use crate::error::{Code, ServiceError};
 use crate::http::Staged;
 use crate::ids::{Digest, check_name, is_id};
-use crate::jobs::{EventKind, Job, State, job_key};
+use crate::jobs::{Job, State, job_key};
 use crate::models::{Model, ModelState, PortInfo, Shelf};
 use crate::store::embedded::io_error;
 
@@ -212,16 +212,8 @@ async fn watch(
             }
         };
         for event in job.events.iter().filter(|event| event.id > after) {
-            let kind = match &event.kind {
-                EventKind::Queued => "queued",
-                EventKind::Leased { .. } => "proving",
-                EventKind::Retrying { .. } => "retrying",
-                EventKind::Done { .. } => "done",
-                EventKind::Failed { .. } => "failed",
-                EventKind::Cancelled => "cancelled",
-            };
             let json = serde_json::to_string(event).unwrap_or_default();
-            let message = v1::JobEvent { id: event.id, at_ms: event.at_ms, kind: kind.to_owned(), json };
+            let message = v1::JobEvent { id: event.id, at_ms: event.at_ms, kind: event.kind.name().to_owned(), json };
             if client.send(Ok(message)).await.is_err() {
                 return;
             }

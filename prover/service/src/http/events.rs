@@ -18,7 +18,7 @@ use super::answer::{Refusal, field};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::ServiceError;
-use crate::jobs::{Event, EventKind, job_key};
+use crate::jobs::{Event, job_key};
 
 /// Silence after which a comment shows that the connection lives.
 const ALIVE: Duration = Duration::from_secs(10);
@@ -91,14 +91,7 @@ impl Reader {
 }
 
 fn push(text: &mut String, event: &Event) {
-    let name = match &event.kind {
-        EventKind::Queued => "queued",
-        EventKind::Leased { .. } => "proving",
-        EventKind::Retrying { .. } => "retrying",
-        EventKind::Done { .. } => "done",
-        EventKind::Failed { .. } => "failed",
-        EventKind::Cancelled => "cancelled",
-    };
+    let name = event.kind.name();
     let data = serde_json::to_string(event).unwrap_or_default();
     // Writing to a string does not fail.
     let _ = write!(text, "id: {}\nevent: {name}\ndata: {data}\n\n", event.id);

@@ -158,6 +158,20 @@ pub enum EventKind {
     Cancelled,
 }
 
+impl EventKind {
+    /// Name in the protocols.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Leased { .. } => "proving",
+            Self::Retrying { .. } => "retrying",
+            Self::Done { .. } => "done",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// One entry of a job's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {

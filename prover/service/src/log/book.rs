@@ -137,19 +137,7 @@ impl LogBook {
             )));
         }
         let following = book.clone();
-        tokio::spawn(async move {
-            loop {
-                while let Some(event) = events.recv().await {
-                    if let WatchEvent::Change(change) = event {
-                        following.learn(&change);
-                    }
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                if let Ok(again) = following.0.store.records.watch(LEAVES).await {
-                    events = again;
-                }
-            }
-        });
+        book.0.store.follow(LEAVES, events, move |change| following.learn(change));
         Ok(book)
     }
 

@@ -69,19 +69,7 @@ impl Shelf {
             }
         }
         let following = shelf.clone();
-        tokio::spawn(async move {
-            loop {
-                while let Some(event) = events.recv().await {
-                    if let WatchEvent::Change(change) = event {
-                        following.learn(&change);
-                    }
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                if let Ok(again) = following.0.store.records.watch("model.").await {
-                    events = again;
-                }
-            }
-        });
+        shelf.0.store.follow("model.", events, move |change| following.learn(change));
         Ok(shelf)
     }
 

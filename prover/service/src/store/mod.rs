@@ -193,3 +193,29 @@ pub struct Store {
     /// Whether other processes write to this storage too.
     pub shared: bool,
 }
+
+impl Store {
+    /// Tells every further change of the records with a prefix from now on, beginning with what `events` still holds; a
+    /// watch that ends is begun anew.
+    pub(crate) fn follow(
+        &self,
+        prefix: &'static str,
+        mut events: mpsc::Receiver<WatchEvent>,
+        learn: impl Fn(&Change) + Send + 'static,
+    ) {
+        let records = Arc::clone(&self.records);
+        tokio::spawn(async move {
+            loop {
+                while let Some(event) = events.recv().await {
+                    if let WatchEvent::Change(change) = event {
+                        learn(&change);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                if let Ok(again) = records.watch(prefix).await {
+                    events = again;
+                }
+            }
+        });
+    }
+}
