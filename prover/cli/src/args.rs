@@ -1,5 +1,6 @@
 //! The command line.
 
+mod remote;
 mod service;
 
 use std::ops::Range;
@@ -9,6 +10,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::Options;
 
+pub(crate) use remote::{Remote, RemoteCommand, RemoteInfer, RemotePlace, RemoteProof, RemoteUpload, RemoteVerify, RemoteVk};
 pub(crate) use service::{
     Backup, CompileModel, Doctor, KeyPlace, Keys, KeysCommand, Log, LogCommand, LogVerify, Restore, Serve, Work,
 };
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Check a proof
     Verify(Verify),
+    /// Use a proving service and check its proofs here
+    Remote(Remote),
     /// Serve models, inference and proofs over HTTP and gRPC
     Serve(Serve),
     /// Make proofs for gateways that share a NATS server

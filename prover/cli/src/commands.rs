@@ -5,6 +5,7 @@ pub(crate) mod demo;
 pub(crate) mod inspect;
 pub(crate) mod prove;
 pub(crate) mod quantize;
+pub(crate) mod remote;
 pub(crate) mod run;
 pub(crate) mod service;
 pub(crate) mod setup;

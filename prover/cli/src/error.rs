@@ -95,6 +95,26 @@ pub(crate) enum CliError {
     /// The proving service refuses.
     #[error(transparent)]
     Service(#[from] vinfer_service::ServiceError),
+    /// A call to a proving service fails, or its answer is not believed.
+    #[error(transparent)]
+    Client(#[from] vinfer_client::ClientError),
+    /// The service does not take requests.
+    #[error("not ready: {0}")]
+    NotReady(vinfer_client::ClientError),
+    /// There is no key to call a service with.
+    #[error("no API key")]
+    NoApiKey,
+    /// A file that a client wrote earlier was changed.
+    #[error("the {what} does not decode: {reason}")]
+    Decode {
+        /// What the file should hold.
+        what: &'static str,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// The asynchronous runtime cannot be started.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
     /// A step of the demonstration did not go as it must.
     #[error("the demonstration failed: {0}")]
     Demo(DemoError),
@@ -118,18 +138,19 @@ impl CliError {
             Self::OtherOutput { .. } => true,
             // The transparency log is not what it says.
             Self::Service(error) => error.code == vinfer_service::error::Code::Conflict,
+            Self::Client(error) => matches!(error, vinfer_client::ClientError::Untrusted(_)),
             Self::Engine { source, .. } => source.is_rejection(),
             _ => false,
         }
     }
 
-    /// 1 for a rejected proof, 2 for bad input or usage.
+    /// 1 for a rejected proof or a service that is not ready, 2 for bad input or usage.
     pub(crate) fn exit_code(&self) -> u8 {
-        if self.is_rejection() { 1 } else { 2 }
+        if self.is_rejection() || matches!(self, Self::NotReady(_)) { 1 } else { 2 }
     }
 
     /// A short stable name for programs.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             Self::Read { .. } => "read",
             Self::TooLarge { .. } => "too_large",
@@ -143,6 +164,11 @@ impl CliError {
             Self::Engine { source, .. } => source.code(),
             Self::OtherOutput { .. } => "other_output",
             Self::Service(error) => error.code.name(),
+            Self::Client(error) => error.code(),
+            Self::NotReady(_) => "not_ready",
+            Self::NoApiKey => "no_api_key",
+            Self::Decode { .. } => "decode",
+            Self::Runtime(_) => "runtime",
             Self::Demo(_) => "demo",
         }
     }
@@ -153,6 +179,7 @@ impl CliError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Some("check the path"),
             Self::Write { .. } => Some("choose an output path in a directory that exists and is writable"),
             Self::OutputFormat { .. } => Some("name the output file *.npz"),
+            Self::NoApiKey => Some("put it into a file and name that with --key-file, or set VINFER_API_KEY"),
             Self::Threads(_) => Some("try a smaller --threads"),
             Self::Arrays { source: PortError::Extra { .. }, .. } => Some("leave it out of the file"),
             Self::Arrays { source: PortError::Missing { .. } | PortError::Shape { .. }, .. } => {

@@ -61,6 +61,7 @@ fn execute(cli: &Cli) -> Result<report::Outcome, CliError> {
         Command::Run(args) => commands::run::run(args),
         Command::Prove(args) => commands::prove::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Remote(args) => commands::remote::run(args),
         Command::Serve(args) => commands::service::serve::run(args, cli.global.json),
         Command::Worker(args) => commands::service::worker::run(args, cli.global.json),
         Command::Keys(args) => commands::service::keys::run(args),

@@ -4,7 +4,7 @@ mod error;
 mod read;
 
 pub(crate) use error::PortError;
-pub(crate) use read::{read_expected_outputs, read_inputs};
+pub(crate) use read::{read_expected_outputs, read_inputs, read_sample};
 
 use vinfer_circuits::boundary;
 use vinfer_circuits::program::{IntType, Port, PortType, Program, Quantisation};

@@ -113,6 +113,18 @@ impl ServiceError {
     }
 }
 
+impl From<vinfer_protocol::digest::NoDigest> for ServiceError {
+    fn from(error: vinfer_protocol::digest::NoDigest) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<vinfer_protocol::tensors::TensorError> for ServiceError {
+    fn from(error: vinfer_protocol::tensors::TensorError) -> Self {
+        Self::invalid(error.0)
+    }
+}
+
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         let text = error.to_string();

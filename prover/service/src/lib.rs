@@ -36,9 +36,9 @@ pub mod models;
 pub mod server;
 pub mod settings;
 pub mod store;
-pub mod tensors;
 pub mod uploads;
 pub mod worker;
 
 pub use config::Config;
 pub use error::ServiceError;
+pub use vinfer_protocol::tensors;

@@ -37,6 +37,16 @@ pub(crate) fn read_inputs(path: &Path, ports: &[PortSpec], range: Range<u64>) ->
     Ok(result)
 }
 
+/// Reads one sample of every input in its declared type.
+///
+/// # Errors
+/// The file's arrays are not exactly those the ports declare.
+pub(crate) fn read_sample(path: &Path, ports: &[PortSpec], index: u64) -> Result<Vec<Data>, PortError> {
+    let (mut file, samples) = open(path, ports)?;
+    check_index(index, samples)?;
+    read(&mut file, ports, index..index.saturating_add(1))
+}
+
 /// Reads one sample of every output in its declared type: sample `index`, or the only one of a one-sample file.
 ///
 /// # Errors

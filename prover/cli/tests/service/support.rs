@@ -81,6 +81,11 @@ impl Service {
         self.process().http
     }
 
+    /// A client that sends what it is told, with no key of its own.
+    pub(crate) fn at(address: SocketAddr) -> Client {
+        Client { address, key: None }
+    }
+
     /// Address of gRPC.
     pub(crate) fn grpc(&self) -> SocketAddr {
         self.process().grpc

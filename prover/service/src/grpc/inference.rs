@@ -9,13 +9,12 @@ use tonic::{Request, Response, Status};
 
 use super::convert;
 use super::oip;
-use super::refuse::{caller, in_time, text};
+use super::once::{fingerprint, once};
+use super::refuse::caller;
 use crate::app::App;
 use crate::auth::{Caller, Scope};
 use crate::error::ServiceError;
 use crate::http::{VERSION, check_version, parameters};
-use crate::idempotency::Reply;
-use crate::ids::Digest;
 use crate::models::{ModelState, PortInfo, Shelf};
 
 /// The service.
@@ -137,24 +136,12 @@ impl oip::grpc_inference_service_server::GrpcInferenceService for Inference {
         let caller = caller(&self.0, &request).await?;
         caller.demand(Scope::Infer)?;
         let (metadata, _, message) = request.into_parts();
-        let Some(key) = text(&metadata, "idempotency-key") else {
-            return in_time(&self.0, self.infer(&caller, &message)).await.map(Response::new);
-        };
         // Maps have no order in protobuf, so the parameters are hashed in one.
         let mut parameters: Vec<_> = message.parameters.iter().collect();
         parameters.sort_by_key(|(name, _)| name.as_str());
         let plain = oip::ModelInferRequest { parameters: HashMap::new(), ..message.clone() };
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"ModelInfer");
-        hasher.update(&plain.encode_to_vec());
-        hasher.update(format!("{parameters:?}").as_bytes());
-        let digest = Digest(*hasher.finalize().as_bytes());
-        let work = async {
-            let body = self.infer(&caller, &message).await?.encode_to_vec();
-            Ok(Reply { status: 200, headers: Vec::new(), body })
-        };
-        let reply = in_time(&self.0, self.0.idempotency.once(&caller, Some(key), digest, work)).await?;
-        let response = oip::ModelInferResponse::decode(reply.body.as_slice());
-        response.map(Response::new).map_err(|error| Status::internal(error.to_string()))
+        let parts = [plain.encode_to_vec(), format!("{parameters:?}").into_bytes()];
+        let digest = fingerprint("ModelInfer", &[&parts[0], &parts[1]]);
+        once(&self.0, &caller, &metadata, digest, self.infer(&caller, &message)).await
     }
 }

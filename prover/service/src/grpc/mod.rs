@@ -2,6 +2,7 @@
 
 mod convert;
 mod inference;
+mod once;
 mod refuse;
 mod resources;
 

@@ -8,6 +8,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::once::{fingerprint, once};
 use super::refuse::{caller, in_time};
 use super::{convert, v1};
 use crate::app::App;
@@ -85,14 +86,14 @@ impl v1::models_server::Models for Resources {
         let app = &self.0;
         let caller = caller(app, &request).await?;
         caller.demand(Scope::Admin)?;
-        let mut pieces = request.into_inner();
-        let work = async {
+        let (metadata, _, mut pieces) = request.into_parts();
+        let staged = async {
             let file = Staged::new(&app.config.data)?;
             let failed = |error: std::io::Error| ServiceError::from(io_error(&file.0, &error));
             let broken =
                 |status: Status| ServiceError::invalid(format!("the upload does not arrive: {}", status.message()));
             let mut out = tokio::fs::File::create(&file.0).await.map_err(failed)?;
-            let (mut name, mut len) = (None, 0u64);
+            let (mut name, mut len, mut hasher) = (None, 0u64, blake3::Hasher::new());
             while let Some(piece) = pieces.message().await.map_err(broken)? {
                 let name = name.get_or_insert_with(|| piece.name.clone());
                 if !piece.name.is_empty() && *name != piece.name {
@@ -103,6 +104,7 @@ impl v1::models_server::Models for Resources {
                     let most = app.config.limits.max_model;
                     return Err(ServiceError::new(Code::TooLarge, format!("a model has at most {most} bytes")));
                 }
+                hasher.update(&piece.piece);
                 out.write_all(&piece.piece).await.map_err(failed)?;
             }
             out.flush().await.map_err(failed)?;
@@ -111,12 +113,17 @@ impl v1::models_server::Models for Resources {
             if len == 0 {
                 return Err(ServiceError::invalid("the model is empty"));
             }
+            Ok((file, name, len, *hasher.finalize().as_bytes()))
+        };
+        let (file, name, len, content) = in_time(app, staged).await?;
+        let request = fingerprint("Models.Upload", &[name.as_bytes(), &content]);
+        let work = async {
             let digest = app.desk.store().blobs.put_file(&file.0).await?;
             let (stored, _) = app.shelf.add(&caller.tenant, &name, digest, len).await?;
             tracing::info!(tenant = caller.tenant, key = caller.key, model = name, %digest, "audit: model uploaded");
             Ok(model(&stored))
         };
-        in_time(app, work).await.map(Response::new)
+        once(app, &caller, &metadata, request, work).await
     }
 
     async fn get(&self, request: Request<v1::ModelRequest>) -> Result<Response<v1::Model>, Status> {
@@ -147,9 +154,14 @@ impl v1::models_server::Models for Resources {
     async fn disable(&self, request: Request<v1::ModelRequest>) -> Result<Response<v1::Model>, Status> {
         let caller = caller(&self.0, &request).await?;
         caller.demand(Scope::Admin)?;
-        let disabled = self.0.shelf.disable(&caller.tenant, &request.get_ref().name).await?;
-        tracing::info!(tenant = caller.tenant, key = caller.key, model = disabled.name, "audit: model disabled");
-        Ok(Response::new(model(&disabled)))
+        let name = &request.get_ref().name;
+        let work = async {
+            let disabled = self.0.shelf.disable(&caller.tenant, name).await?;
+            tracing::info!(tenant = caller.tenant, key = caller.key, model = disabled.name, "audit: model disabled");
+            Ok(model(&disabled))
+        };
+        let digest = fingerprint("Models.Disable", &[name.as_bytes()]);
+        once(&self.0, &caller, request.metadata(), digest, work).await
     }
 }
 
@@ -178,7 +190,9 @@ impl v1::jobs_server::Jobs for Resources {
     async fn cancel(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::Job>, Status> {
         let caller = caller(&self.0, &request).await?;
         caller.demand(Scope::Infer)?;
-        Ok(Response::new(job(&self.0.desk.cancel(&caller.tenant, &request.get_ref().id).await?)))
+        let id = &request.get_ref().id;
+        let work = async { Ok(job(&self.0.desk.cancel(&caller.tenant, id).await?)) };
+        once(&self.0, &caller, request.metadata(), fingerprint("Jobs.Cancel", &[id.as_bytes()]), work).await
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -244,15 +258,16 @@ impl v1::proofs_server::Proofs for Resources {
 
     async fn get_by_statement(&self, request: Request<v1::StatementRequest>) -> Result<Response<v1::Proof>, Status> {
         let caller = caller(&self.0, &request).await?;
-        let statement: Digest = request.get_ref().statement.parse()?;
+        let statement: Digest = request.get_ref().statement.parse().map_err(ServiceError::from)?;
         let job = self.0.desk.of_statement(&caller.tenant, &statement).await?;
         let proof = self.0.desk.proof(&job).await?;
         Ok(Response::new(v1::Proof { job: job.id, statement: job.statement.to_string(), proof }))
     }
 
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Result<Response<v1::VerifyResponse>, Status> {
-        caller(&self.0, &request).await?;
-        let v1::VerifyRequest { vk, proof } = request.into_inner();
+        let caller = caller(&self.0, &request).await?;
+        let (metadata, _, v1::VerifyRequest { vk, proof }) = request.into_parts();
+        let digest = fingerprint("Proofs.Verify", &[&vk, &proof]);
         let work = async {
             let verdict = tokio::task::spawn_blocking(move || engine::verify(&vk, &proof)).await;
             let verdict = verdict.map_err(|error| ServiceError::internal(error.to_string()))?;
@@ -267,7 +282,7 @@ impl v1::proofs_server::Proofs for Resources {
                 Err(error) => v1::VerifyResponse { error: error.to_string(), ..v1::VerifyResponse::default() },
             })
         };
-        in_time(&self.0, work).await.map(Response::new)
+        once(&self.0, &caller, &metadata, digest, work).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::auth::Caller;
 use crate::error::ServiceError;
 use crate::idempotency::Reply;
 use crate::ids::Digest;
-use crate::log::offline::Evidence;
+use crate::log::Evidence;
 
 type Answer = Result<Reply, Refusal>;
 type Parameters = Query<HashMap<String, String>>;

@@ -3,70 +3,34 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::head::{Head, PublicKey, Signer};
 use super::tree::{self, Hash};
+use super::{Head, Leaf, PublicKey, Signer, Verdict};
 use crate::error::ServiceError;
 use crate::ids::{Digest, now_ms, random};
 use crate::store::{Change, Expect, Store, StoreError, WatchEvent, get_record, put_record};
 
-/// What the verifier said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// The proof shows the statement.
-    Accepted,
-    /// It does not.
-    Rejected,
-}
-
-/// An entry. Its JSON bytes, as stored, are the leaf.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leaf {
-    /// Whose proof.
-    pub tenant: String,
-    /// Its job.
-    pub job: String,
-    /// What was to be shown.
-    pub statement: Digest,
-    /// Digest of the proof file.
-    pub proof: Option<Digest>,
-    /// Digest of the model file.
-    pub model: Digest,
-    /// Version of the verifier.
-    pub verifier: String,
-    /// What the verifier said.
-    pub verdict: Verdict,
-    /// When.
-    pub at_ms: u64,
-    /// 16 random bytes, so that the leaf's hash tells nothing.
-    pub nonce: String,
-}
-
-impl Leaf {
-    /// An entry of now.
-    ///
-    /// # Errors
-    /// There is no randomness.
-    pub fn new(job: &crate::jobs::Job, proof: Option<Digest>, verdict: Verdict) -> Result<Self, ServiceError> {
-        Ok(Self {
-            tenant: job.tenant.clone(),
-            job: job.id.clone(),
-            statement: job.statement,
-            proof,
-            model: job.model_digest,
-            verifier: format!(
-                "vinfer-verifier {} protocol {}",
-                env!("CARGO_PKG_VERSION"),
-                vinfer_circuits::statement::PROTOCOL_VERSION
-            ),
-            verdict,
-            at_ms: now_ms(),
-            nonce: hex::encode(random::<16>()?),
-        })
-    }
+/// An entry of now.
+///
+/// # Errors
+/// There is no randomness.
+pub fn new_leaf(job: &crate::jobs::Job, proof: Option<Digest>, verdict: Verdict) -> Result<Leaf, ServiceError> {
+    Ok(Leaf {
+        tenant: job.tenant.clone(),
+        job: job.id.clone(),
+        statement: job.statement,
+        proof,
+        model: job.model_digest,
+        verifier: format!(
+            "vinfer-verifier {} protocol {}",
+            env!("CARGO_PKG_VERSION"),
+            vinfer_circuits::statement::PROTOCOL_VERSION
+        ),
+        verdict,
+        at_ms: now_ms(),
+        nonce: hex::encode(random::<16>()?),
+    })
 }
 
 const LEAVES: &str = "log.leaf.";

@@ -4,9 +4,11 @@
 //! tenant alone. Anybody may check that a later head continues an earlier one.
 
 mod book;
-mod head;
 pub mod offline;
-pub mod tree;
+mod signer;
 
-pub use book::{Leaf, LogBook, Verdict};
-pub use head::{Head, HeadError, PublicKey, Signer};
+pub use book::{LogBook, new_leaf};
+pub use signer::Signer;
+pub use vinfer_protocol::log::{
+    Evidence, EvidenceError, Head, HeadError, Leaf, PublicKey, Verdict, check_evidence, tree,
+};

@@ -1,75 +1,13 @@
-//! Checking the log without the service: an entry that a client was given, or the whole storage of an operator.
+//! Checking the whole storage of an operator.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::book::{Leaf, PREFIXES, Verdict, leaf_key};
-use super::head::{Head, HeadError, PublicKey, Signer};
-use super::tree;
+use super::book::{PREFIXES, leaf_key};
+use super::{Head, Leaf, PublicKey, Signer, Verdict, tree};
 use crate::error::ServiceError;
 use crate::ids::Digest;
 use crate::jobs::{Job, State};
 use crate::store::{Page, Store, get_record, list_records};
-
-/// What `GET /v1/log/entries/STATEMENT` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// The leaf's bytes.
-    pub leaf: String,
-    /// Its place.
-    pub index: u64,
-    /// Its audit path.
-    pub path: Vec<Digest>,
-    /// Head of the tree that it is in.
-    pub head: Head,
-    /// Where asked for with `since`: that the head continues the tree of so many leaves.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub consistency: Option<Vec<Digest>>,
-}
-
-/// Why evidence is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum EvidenceError {
-    /// The head is not the log's.
-    #[error("tree head: {0}")]
-    Head(#[from] HeadError),
-    /// The earlier head is not the log's.
-    #[error("earlier tree head: {0}")]
-    EarlierHead(HeadError),
-    /// The leaf is not in the tree.
-    #[error("the audit path does not lead from the entry to the root of the tree head")]
-    Inclusion,
-    /// The later tree does not continue the earlier one.
-    #[error("the tree does not continue the earlier one: the log was changed")]
-    Consistency,
-    /// The leaf does not decode.
-    #[error("the entry does not decode")]
-    Leaf,
-}
-
-fn hashes(digests: &[Digest]) -> Vec<tree::Hash> {
-    digests.iter().map(|digest| digest.0).collect()
-}
-
-/// Checks evidence against the log's key, and against an earlier head where the client has one.
-///
-/// # Errors
-/// [`EvidenceError`].
-pub fn check_evidence(evidence: &Evidence, key: &PublicKey, earlier: Option<&Head>) -> Result<Leaf, EvidenceError> {
-    let Evidence { leaf, index, path, head, consistency } = evidence;
-    head.verify(key)?;
-    let hash = tree::leaf_hash(leaf.as_bytes());
-    if !tree::verify_inclusion(&hash, *index, head.size, &hashes(path), &head.root.0) {
-        return Err(EvidenceError::Inclusion);
-    }
-    if let Some(earlier) = earlier {
-        earlier.verify(key).map_err(EvidenceError::EarlierHead)?;
-        let proof = hashes(consistency.as_deref().unwrap_or_default());
-        if !tree::verify_consistency(earlier.size, head.size, &proof, &earlier.root.0, &head.root.0) {
-            return Err(EvidenceError::Consistency);
-        }
-    }
-    serde_json::from_str(leaf).map_err(|_| EvidenceError::Leaf)
-}
 
 /// What checking a whole storage found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -13,7 +13,7 @@ use crate::engine::{Engine, Made, Task};
 use crate::error::ServiceError;
 use crate::ids::Digest;
 use crate::jobs::{Desk, Failure, FailureCause, Finish, Job, LeaseError, Proved, State, Ticket, job_key};
-use crate::log::{Leaf, LogBook, Verdict};
+use crate::log::{LogBook, Verdict, new_leaf};
 use crate::metrics::Metrics;
 use crate::models::{Ready, Shelf};
 use crate::store::Delivery;
@@ -335,7 +335,7 @@ impl<E: Engine> Worker<E> {
 
     /// Enters a verdict in the transparency log.
     async fn enter(&self, job: &Job, proof: Option<Digest>, verdict: Verdict) -> Result<u64, ServiceError> {
-        Ok(self.log.append(&Leaf::new(job, proof, verdict)?).await?)
+        Ok(self.log.append(&new_leaf(job, proof, verdict)?).await?)
     }
 }
 

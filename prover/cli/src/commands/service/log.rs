@@ -8,8 +8,8 @@ use serde_json::json;
 use vinfer_service::ServiceError;
 use vinfer_service::error::Code;
 use vinfer_service::ids::Digest;
-use vinfer_service::log::Head;
-use vinfer_service::log::offline::{Evidence, audit, check_evidence};
+use vinfer_service::log::offline::audit;
+use vinfer_service::log::{Evidence, Head, check_evidence};
 
 use super::{open, wait_for};
 use crate::args::{Log, LogCommand, LogVerify};

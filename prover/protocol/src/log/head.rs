@@ -1,10 +1,9 @@
 //! Signed tree heads: the signature of RFC 6962, section 3.5, with ed25519.
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use super::tree::Hash;
-use crate::ids::{Digest, now_ms};
+use crate::digest::Digest;
 
 /// Why a head is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +36,7 @@ pub struct Head {
 }
 
 /// `TreeHeadSignature` of RFC 6962: version 1, type tree_hash, time, size, root.
-fn signed_bytes(size: u64, root: &Digest, timestamp_ms: u64) -> Vec<u8> {
+pub fn signed_bytes(size: u64, root: &Digest, timestamp_ms: u64) -> Vec<u8> {
     let mut bytes = vec![0u8, 1];
     bytes.extend(timestamp_ms.to_be_bytes());
     bytes.extend(size.to_be_bytes());
@@ -59,51 +58,28 @@ impl Head {
     }
 }
 
-/// The log's signing key.
-pub struct Signer(SigningKey);
-
-impl std::fmt::Debug for Signer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Signer").field(&self.public()).finish()
-    }
-}
-
-impl Signer {
-    /// From its secret.
-    pub fn new(secret: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(secret))
-    }
-
-    /// The public key.
-    pub fn public(&self) -> PublicKey {
-        Digest(self.0.verifying_key().to_bytes())
-    }
-
-    /// Signs a head of now.
-    pub fn sign(&self, size: u64, root: Hash) -> Head {
-        let (root, timestamp_ms) = (Digest(root), now_ms());
-        let signature = self.0.sign(&signed_bytes(size, &root, timestamp_ms));
-        Head { size, root, timestamp_ms, signature: hex::encode(signature.to_bytes()) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::{Signer, SigningKey};
+
     use super::*;
 
     #[test]
     fn a_changed_head_is_not_accepted() {
-        let signer = Signer::new(&[7; 32]);
-        let head = signer.sign(3, [1; 32]);
-        assert_eq!(head.verify(&signer.public()), Ok(()));
-        assert_eq!(head.verify(&Signer::new(&[8; 32]).public()), Err(HeadError::Signature));
+        let (key, other) = (SigningKey::from_bytes(&[7; 32]), SigningKey::from_bytes(&[8; 32]));
+        let public = |key: &SigningKey| Digest(key.verifying_key().to_bytes());
+        let (size, root, timestamp_ms) = (3, Digest([1; 32]), 5);
+        let signature = hex::encode(key.sign(&signed_bytes(size, &root, timestamp_ms)).to_bytes());
+        let head = Head { size, root, timestamp_ms, signature };
+        assert_eq!(head.verify(&public(&key)), Ok(()));
+        assert_eq!(head.verify(&public(&other)), Err(HeadError::Signature));
         for changed in [
             Head { size: 4, ..head.clone() },
             Head { root: Digest([2; 32]), ..head.clone() },
             Head { timestamp_ms: head.timestamp_ms + 1, ..head.clone() },
         ] {
-            assert_eq!(changed.verify(&signer.public()), Err(HeadError::Signature));
+            assert_eq!(changed.verify(&public(&key)), Err(HeadError::Signature));
         }
-        assert_eq!(Head { signature: "00".to_owned(), ..head }.verify(&signer.public()), Err(HeadError::Malformed));
+        assert_eq!(Head { signature: "00".to_owned(), ..head }.verify(&public(&key)), Err(HeadError::Malformed));
     }
 }

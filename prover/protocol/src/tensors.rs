@@ -5,8 +5,13 @@ use vinfer_circuits::boundary;
 use vinfer_circuits::program::{IntType, PortType};
 use vinfer_circuits::system::PublicPort;
 
-use crate::engine::Tensors;
-use crate::error::ServiceError;
+/// Centred integers of every port.
+pub type Centred = Vec<Vec<i32>>;
+
+/// Tensors that are not what the protocol or a port demands; says what to send.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TensorError(pub String);
 
 /// Element types of the protocol that models have at their boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,21 @@ impl DataType {
             (PortType::Integer, IntType::I32 | IntType::F32) => Self::Int32,
             (PortType::Integer, IntType::Range { .. }) | (PortType::Int64, _) => Self::Int64,
         }
+    }
+
+    /// By its name in the protocol.
+    pub fn from_name(name: &str) -> Option<Self> {
+        const ALL: [DataType; 8] = [
+            DataType::Fp32,
+            DataType::Uint8,
+            DataType::Int8,
+            DataType::Uint16,
+            DataType::Int16,
+            DataType::Int32,
+            DataType::Int64,
+            DataType::Bool,
+        ];
+        ALL.into_iter().find(|data_type| data_type.name() == name)
     }
 
     /// Name in the protocol.
@@ -96,9 +116,9 @@ impl Elements {
     ///
     /// # Errors
     /// Bytes are left over.
-    pub fn from_le_bytes(data_type: DataType, bytes: &[u8]) -> Result<Self, ServiceError> {
+    pub fn from_le_bytes(data_type: DataType, bytes: &[u8]) -> Result<Self, TensorError> {
         if !bytes.len().is_multiple_of(data_type.size()) {
-            return Err(ServiceError::invalid(format!(
+            return Err(TensorError(format!(
                 "{} bytes are no whole number of {} elements",
                 bytes.len(),
                 data_type.name()
@@ -133,7 +153,7 @@ impl Elements {
     ///
     /// # Errors
     /// An element is not of the type.
-    pub fn from_json(data_type: DataType, value: &Value, limit: usize) -> Result<Self, ServiceError> {
+    pub fn from_json(data_type: DataType, value: &Value, limit: usize) -> Result<Self, TensorError> {
         let mut elements =
             if data_type == DataType::Fp32 { Self::Floats(Vec::new()) } else { Self::Integers(Vec::new()) };
         elements.push_json(data_type, value, limit, 0)?;
@@ -146,21 +166,21 @@ impl Elements {
         value: &Value,
         limit: usize,
         depth: usize,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<(), TensorError> {
         /// Nesting beyond any shape.
         const DEEPEST: usize = 16;
         if let Value::Array(values) = value {
             if depth >= DEEPEST {
-                return Err(ServiceError::invalid("tensor data is nested too deeply"));
+                return Err(TensorError("tensor data is nested too deeply".to_owned()));
             }
             return values.iter().try_for_each(|value| self.push_json(data_type, value, limit, depth + 1));
         }
         if self.len() >= limit {
-            return Err(ServiceError::invalid(format!("tensor data holds more than {limit} elements")));
+            return Err(TensorError(format!("tensor data holds more than {limit} elements")));
         }
         let wrong = || {
             let shown: String = value.to_string().chars().take(40).collect();
-            ServiceError::invalid(format!("{shown} is no {}", data_type.name()))
+            TensorError(format!("{shown} is no {}", data_type.name()))
         };
         match self {
             // As a client that converts its own doubles: to the nearest float.
@@ -222,20 +242,20 @@ pub fn input_port<'a>(
     name: &str,
     data_type: &str,
     shape: &[u64],
-) -> Result<&'a PublicPort, ServiceError> {
+) -> Result<&'a PublicPort, TensorError> {
     let shown: String = name.chars().take(64).collect();
     let port = ports.iter().find(|port| port.name == name).ok_or_else(|| {
         let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
-        ServiceError::invalid(format!("the model has no input `{shown}`; its inputs are {}", names.join(", ")))
+        TensorError(format!("the model has no input `{shown}`; its inputs are {}", names.join(", ")))
     })?;
     let declared = DataType::of(port);
     if declared.name() != data_type {
         let given: String = data_type.chars().take(16).collect();
-        return Err(ServiceError::invalid(format!("input `{shown}` is {}, not {given}", declared.name())));
+        return Err(TensorError(format!("input `{shown}` is {}, not {given}", declared.name())));
     }
     if port_shape(port) != shape {
         let given: Vec<u64> = shape.iter().take(16).copied().collect();
-        return Err(ServiceError::invalid(format!(
+        return Err(TensorError(format!(
             "input `{shown}` has shape {:?}, not {given:?}; one sample per request",
             port_shape(port)
         )));
@@ -247,10 +267,10 @@ pub fn input_port<'a>(
 ///
 /// # Errors
 /// A tensor is missing, there twice, of another length, or holds what the model has no place for.
-pub fn centre(ports: &[PublicPort], tensors: &[Tensor]) -> Result<Tensors, ServiceError> {
+pub fn centre(ports: &[PublicPort], tensors: &[Tensor]) -> Result<Centred, TensorError> {
     for (at, tensor) in tensors.iter().enumerate() {
         if tensors.iter().take(at).any(|other| other.name == tensor.name) {
-            return Err(ServiceError::invalid(format!("input `{}` is given twice", tensor.name)));
+            return Err(TensorError(format!("input `{}` is given twice", tensor.name)));
         }
     }
     ports
@@ -259,9 +279,9 @@ pub fn centre(ports: &[PublicPort], tensors: &[Tensor]) -> Result<Tensors, Servi
             let tensor = tensors
                 .iter()
                 .find(|tensor| tensor.name == port.name)
-                .ok_or_else(|| ServiceError::invalid(format!("input `{}` is missing", port.name)))?;
+                .ok_or_else(|| TensorError(format!("input `{}` is missing", port.name)))?;
             if tensor.elements.len() as u64 != port.len() {
-                return Err(ServiceError::invalid(format!(
+                return Err(TensorError(format!(
                     "input `{}` has {} elements, its shape {:?} needs {}",
                     port.name,
                     tensor.elements.len(),
@@ -274,7 +294,7 @@ pub fn centre(ports: &[PublicPort], tensors: &[Tensor]) -> Result<Tensors, Servi
         .collect()
 }
 
-fn centre_one(port: &PublicPort, elements: &Elements) -> Result<Vec<i32>, ServiceError> {
+fn centre_one(port: &PublicPort, elements: &Elements) -> Result<Vec<i32>, TensorError> {
     let q = &port.quantisation;
     match elements {
         Elements::Floats(values) => values
@@ -282,7 +302,7 @@ fn centre_one(port: &PublicPort, elements: &Elements) -> Result<Vec<i32>, Servic
             .enumerate()
             .map(|(at, &x)| {
                 boundary::quantise(x, q)
-                    .ok_or_else(|| ServiceError::invalid(format!("input `{}` element {at} is not a number", port.name)))
+                    .ok_or_else(|| TensorError(format!("input `{}` element {at} is not a number", port.name)))
             })
             .collect(),
         Elements::Integers(values) => values
@@ -292,7 +312,7 @@ fn centre_one(port: &PublicPort, elements: &Elements) -> Result<Vec<i32>, Servic
                 let centred = raw.saturating_sub(i64::from(q.zero_point));
                 let inside = (i64::from(q.lo())..=i64::from(q.hi())).contains(&centred);
                 i32::try_from(centred).ok().filter(|_| inside).ok_or_else(|| {
-                    ServiceError::invalid(format!(
+                    TensorError(format!(
                         "input `{}` element {at} is {raw}, outside {}..={}",
                         port.name,
                         q.int_type.min(),
