@@ -10,9 +10,12 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::Options;
 
-pub(crate) use remote::{Remote, RemoteCommand, RemoteInfer, RemotePlace, RemoteProof, RemoteUpload, RemoteVerify, RemoteVk};
+pub(crate) use remote::{
+    Remote, RemoteCommand, RemoteInfer, RemotePlace, RemoteProof, RemoteUpload, RemoteVerify, RemoteVk,
+};
 pub(crate) use service::{
-    Backup, CompileModel, Doctor, KeyPlace, Keys, KeysCommand, Log, LogCommand, LogVerify, Restore, Serve, Work,
+    Backup, CompileModel, Doctor, KeyPlace, Keys, KeysCommand, Log, LogCommand, LogNewKey, LogVerify, Restore, Serve,
+    Work,
 };
 
 /// Compile, run, prove and verify quantised ONNX models.

@@ -82,7 +82,9 @@ pub enum ClientError {
         reason: &'static str,
     },
     /// The key would be sent to another machine in the clear.
-    #[error("{host} is another machine and http:// is not encrypted, so the API key could be read on the way; use https://")]
+    #[error(
+        "{host} is another machine and http:// is not encrypted, so the API key could be read on the way; use https://"
+    )]
     Cleartext {
         /// Host of the URL.
         host: String,

@@ -91,10 +91,8 @@ impl Client {
         let mut call = Call::post(format!("/v2/models/{}/infer", escaped(model)), "")?;
         let (body, header) = request(inputs, wishes);
         call.body = body.into();
-        call.headers = vec![
-            ("content-type", "application/octet-stream".to_owned()),
-            (HEADER_LENGTH, header.to_string()),
-        ];
+        call.headers =
+            vec![("content-type", "application/octet-stream".to_owned()), (HEADER_LENGTH, header.to_string())];
         response(&self.send(&call).await?)
     }
 }

@@ -27,7 +27,9 @@ pub enum Untrusted {
     #[error("the proof is for other inputs than those that were sent")]
     Input,
     /// The proof is for other outputs.
-    #[error("the proof is for another output: `{name}` element {element} is {proven} in the proof, the server answered {received}")]
+    #[error(
+        "the proof is for another output: `{name}` element {element} is {proven} in the proof, the server answered {received}"
+    )]
     Output {
         /// Name of the output.
         name: String,

@@ -160,13 +160,7 @@ impl Elements {
         Ok(elements)
     }
 
-    fn push_json(
-        &mut self,
-        data_type: DataType,
-        value: &Value,
-        limit: usize,
-        depth: usize,
-    ) -> Result<(), TensorError> {
+    fn push_json(&mut self, data_type: DataType, value: &Value, limit: usize, depth: usize) -> Result<(), TensorError> {
         /// Nesting beyond any shape.
         const DEEPEST: usize = 16;
         if let Value::Array(values) = value {

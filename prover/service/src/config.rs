@@ -110,6 +110,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Serve other machines without TLS.
     pub insecure: bool,
+    /// File with the secret key of the transparency log; `None`: in the data directory.
+    pub log_key: Option<PathBuf>,
     /// Tenant whose models every tenant may use.
     pub provider: Option<String>,
     /// Whether this process proves; `None`: unless the storage is shared with workers.
@@ -168,6 +170,7 @@ impl Config {
             nats: None,
             tls: None,
             insecure: false,
+            log_key: None,
             provider: None,
             prove: None,
             nats_replicas: 1,
@@ -179,6 +182,11 @@ impl Config {
             keep_jobs: Duration::from_secs(30 * 24 * 3600),
             drain: Duration::from_secs(30),
         }
+    }
+
+    /// File with the secret key of the transparency log.
+    pub fn log_key(&self) -> PathBuf {
+        self.log_key.clone().unwrap_or_else(|| self.data.join(crate::log::key_file::FILE))
     }
 
     /// Whether this process proves.

@@ -19,7 +19,7 @@ use crate::idempotency::Idempotency;
 use crate::inference::Inference;
 use crate::jobs::{Desk, sweep};
 use crate::listen::{self, Port};
-use crate::log::LogBook;
+use crate::log::{LogBook, key_file};
 use crate::maintenance::retention::{Forgotten, forget};
 use crate::metrics::Metrics;
 use crate::models::{Setup, Shelf};
@@ -75,7 +75,8 @@ pub async fn serve(config: Config, listening: impl FnOnce(Listening) + Send) -> 
     let desk = Desk::open(store.clone(), config.rules.clone()).await?;
     let shelf = Shelf::open(store.clone(), config.provider.clone()).await?;
     let memory = config.proving.memory_budget();
-    let (log, metrics) = (LogBook::open(store.clone()).await?, Metrics::new()?);
+    let signer = key_file::signer(&store, &config.log_key()).await?;
+    let (log, metrics) = (LogBook::open(store.clone(), Some(signer)).await?, Metrics::new()?);
     let heads = tokio::spawn(log.clone().keep_heads());
     let room = KeyRoom::new(memory);
     let app = Arc::new(App {
@@ -147,7 +148,7 @@ pub async fn work(config: Config, working: impl FnOnce() + Send) -> Result<(), S
     let shelf = Shelf::open(store, config.provider.clone()).await?;
     let setup = tokio::spawn(Setup::new(shelf.clone(), config.clone(), desk.instance().to_owned()).run());
     let sweeping = tokio::spawn(sweep_for_ever(desk.clone()));
-    let (log, metrics) = (LogBook::open(desk.store().clone()).await?, Metrics::new()?);
+    let (log, metrics) = (LogBook::open(desk.store().clone(), None).await?, Metrics::new()?);
     let room = KeyRoom::new(config.proving.memory_budget());
     let shared = Shared { desk: &desk, shelf: &shelf, log: &log, metrics: &metrics, room };
     let workers = start_workers(&config, shared, Direct);

@@ -16,6 +16,10 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("tls_cert", "PEM file with the certificate chain"),
     ("tls_key", "PEM file with the private key"),
     ("insecure", "serve other machines without TLS"),
+    (
+        "log_key",
+        "file with the secret key of the transparency log, not log.key in the data directory; gateways share it",
+    ),
     ("provider", "tenant whose models every tenant may use"),
     ("prove", "whether this process makes proofs; not by default where workers share a NATS server with it"),
     ("nats_replicas", "copies that a NATS cluster keeps of everything"),
@@ -119,6 +123,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), ServiceError>
         "nats" => config.nats = Some(value.to_owned()),
         "tls_cert" | "tls_key" => {}
         "insecure" => config.insecure = parse(name, value)?,
+        "log_key" => config.log_key = Some(value.into()),
         "provider" => config.provider = Some(value.to_owned()),
         "prove" => config.prove = Some(parse(name, value)?),
         "nats_replicas" => config.nats_replicas = parse(name, value)?,
@@ -158,7 +163,7 @@ mod tests {
         for (name, _) in SETTINGS {
             let mut config = Config::new("data".into(), "vinfer".into());
             let outcome = set(&mut config, name, "?");
-            let free_text = ["nats", "provider", "tls_cert", "tls_key"].contains(name);
+            let free_text = ["nats", "log_key", "provider", "tls_cert", "tls_key"].contains(name);
             assert_eq!(outcome.is_ok(), free_text, "{name}");
         }
         assert!(set(&mut Config::new("data".into(), "vinfer".into()), "colour", "red").is_err());

@@ -64,6 +64,9 @@ pub(crate) struct Work {
     /// Settings in a TOML file; flags and VINFER_* variables beat it
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) config: Option<PathBuf>,
+    /// Check the settings and end
+    #[arg(long)]
+    pub(crate) check: bool,
     /// Any other setting; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub(crate) set: Vec<(String, String)>,
@@ -138,6 +141,19 @@ pub(crate) struct Log {
 pub(crate) enum LogCommand {
     /// Check, offline, an entry of GET /v1/log/entries/STATEMENT, or the whole storage of a stopped service
     Verify(LogVerify),
+    /// Begin a new signing key, for a stopped service whose file log.key is lost; clients have to be told
+    NewKey(LogNewKey),
+}
+
+/// Arguments of `log new-key`.
+#[derive(Debug, Args)]
+pub(crate) struct LogNewKey {
+    /// Where the log is kept.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// File to write [default: log.key in the directory of the service]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Arguments of `log verify`.
@@ -181,9 +197,12 @@ pub(crate) struct Backup {
     /// What to copy; a service on one machine must be stopped.
     #[command(flatten)]
     pub(crate) place: Place,
-    /// New directory for the copy. It holds the log's secret key
+    /// New directory for the copy
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+    /// Copy the secret key of the transparency log too: DATA/log.key, or the file named
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub(crate) with_keys: Option<Option<PathBuf>>,
 }
 
 /// Arguments of `restore`.

@@ -90,7 +90,8 @@ fn models(place: &RemotePlace) -> Result<Outcome, CliError> {
     let client = client(place)?;
     let models = wait_for(client.models())?;
     let lines: Vec<String> = models.iter().map(line).collect();
-    let text = if lines.is_empty() { "no models; `vinfer remote upload` sends one".to_owned() } else { lines.join("\n") };
+    let text =
+        if lines.is_empty() { "no models; `vinfer remote upload` sends one".to_owned() } else { lines.join("\n") };
     Ok(Outcome { text, json: json!({ "models": models }) })
 }
 
@@ -108,7 +109,8 @@ fn vk(place: &RemotePlace, args: &RemoteVk) -> Result<Outcome, CliError> {
         Some(_) => "as pinned",
         None => "compare it with what the model's publisher says, or with `vinfer setup` of the model",
     };
-    let text = format!("wrote {} ({})\n  digest {digest}: {note}", args.output.display(), report::bytes(vk.len() as u64));
+    let text =
+        format!("wrote {} ({})\n  digest {digest}: {note}", args.output.display(), report::bytes(vk.len() as u64));
     Ok(Outcome { text, json: json!({ "digest": digest, "bytes": vk.len(), "pinned": args.digest.is_some() }) })
 }
 

@@ -69,7 +69,8 @@ fn pass_on(mut stream: TcpStream, mind: &Mutex<Mind>) {
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let Ok(mut answer) = Service::at(honest).send(&method, &asked, &fields, &body) else { return };
     (mind.lock().unwrap_or_else(PoisonError::into_inner).lie)(&path, &mut answer);
-    let mut head = format!("HTTP/1.1 {} Told\r\nconnection: close\r\ncontent-length: {}\r\n", answer.status, answer.body.len());
+    let mut head =
+        format!("HTTP/1.1 {} Told\r\nconnection: close\r\ncontent-length: {}\r\n", answer.status, answer.body.len());
     for line in answer.head.lines().skip(1) {
         let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
         if !matches!(name.as_str(), "connection" | "content-length" | "transfer-encoding") {

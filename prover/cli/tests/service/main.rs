@@ -2,8 +2,10 @@
 
 mod clients;
 mod contract;
+mod deploy;
 mod drain;
 mod full_disk;
+mod grpc;
 mod idempotency;
 mod isolation;
 mod liar;

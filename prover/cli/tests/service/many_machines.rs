@@ -45,7 +45,18 @@ fn gateway(nats: &NatsServer) -> Service {
 #[test]
 fn gateways_and_workers_share_models_jobs_and_proofs() {
     let Some(nats) = NatsServer::start() else { return };
-    let (first, second) = (gateway(&nats), gateway(&nats));
+    let first = gateway(&nats);
+    // Another gateway cannot sign the log before it has the key of the first.
+    let stranger = tempfile::tempdir().expect("temporary directory");
+    let refused = vinfer()
+        .args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--nats", &nats.url(), "--data"])
+        .arg(stranger.path())
+        .output()
+        .expect("serve");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("Copy the file from another gateway"), "{said}");
+    let log_key = format!("log_key={}", first.data().join("log.key").display());
+    let second = Service::start(&["--nats", &nats.url(), "--set", "lease_seconds=2", "--set", &log_key]);
     let _worker = Worker::start(&nats);
     // A key of the NATS server is known to every gateway; one of a directory to that gateway alone.
     let key = vinfer()
@@ -72,6 +83,23 @@ fn gateways_and_workers_share_models_jobs_and_proofs() {
     // Gateways know one another's entries in the transparency log.
     let sizes = [&one, &two].map(|client| client.get("/v1/log/head").json()["head"]["size"].clone());
     assert_eq!(sizes[0], sizes[1]);
+}
+
+#[test]
+fn a_server_that_wants_a_password_gets_the_one_of_the_url() {
+    let Some(nats) = NatsServer::start_for(Some(("vinfer", "sesame"))) else { return };
+    let keys = |url: &str| {
+        let output =
+            vinfer().args(["keys", "create", "--tenant", "acme", "--nats", url]).output().expect("keys create");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(keys(&nats.url()).0, "{}", keys(&nats.url()).1);
+    let (good, said) = keys(&nats.url().replace("sesame", "open"));
+    assert!(!good && said.contains("authorization") && !said.contains("open"), "{said}");
+    let service = gateway(&nats);
+    let _worker = Worker::start(&nats);
+    let client = service.with_model("acme");
+    assert_eq!(client.wait_job(&client.order(1))["state"], "done");
 }
 
 #[test]

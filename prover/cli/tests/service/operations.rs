@@ -1,5 +1,8 @@
 //! Broken: the settings, the disk under the service, the machine it ran on. What an operator does about it.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::support::{Service, vinfer};
@@ -74,8 +77,16 @@ fn a_copy_is_restored_on_another_machine() {
         (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     };
     let (from, to) = (service.data().to_str().expect("a path"), copy.to_str().expect("a path"));
-    let (good, said) = run(&["backup", "--data", from, "-o", to]);
+    let bare = service.data().join("bare");
+    let (good, said) = run(&["backup", "--data", from, "-o", bare.to_str().expect("a path")]);
+    assert!(good && said.contains("without the log's secret key"), "{said}");
+    assert!(!bare.join("log.key").exists());
+    let secret = std::fs::read_to_string(service.data().join("log.key")).expect("the log's key");
+    let records = std::fs::read_to_string(bare.join("records.jsonl")).expect("records");
+    assert!(!records.contains("logkey.ed25519") && records.contains("logkey.public"), "{records}");
+    let (good, said) = run(&["backup", "--data", from, "-o", to, "--with-keys"]);
     assert!(good, "{said}");
+    assert_eq!(std::fs::read_to_string(copy.join("log.key")).expect("the log's key"), secret);
     assert!(!run(&["backup", "--data", from, "-o", to]).0, "a copy is not written over");
 
     let mut other = Service::stopped(&[]);
@@ -88,6 +99,42 @@ fn a_copy_is_restored_on_another_machine() {
     let client = other.client(&key);
     client.check_proof(done["parameters"]["statement"].as_str().expect("a statement"));
     let _ = client.wait_job(&client.order(2));
+}
+
+#[test]
+fn a_copy_without_the_key_of_the_log_cannot_sign() {
+    let mut service = Service::start(&[]);
+    let client = service.with_model("acme");
+    client.infer(1, json!({ "proof": "wait" }));
+    let public = client.get("/v1/log/head").json()["public_key"].clone();
+    service.terminate();
+    assert!(service.wait());
+    let mode = std::fs::metadata(service.data().join("log.key")).expect("the log's key").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let run = |command: &str, arguments: &[&Path]| {
+        let output = vinfer().args(command.split(' ')).args(arguments).output().expect("vinfer");
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let copy = service.data().join("copy");
+    let mut other = Service::stopped(&[]);
+    let (good, said) = run("backup -o", &[&copy, Path::new("--data"), service.data()]);
+    assert!(good, "{said}");
+    let (good, said) = run("restore", &[&copy, Path::new("--data"), other.data()]);
+    assert!(good && said.contains("put log.key back"), "{said}");
+    // The whole log can be checked without the secret.
+    let (good, said) = run("log verify --data", &[other.data()]);
+    assert!(good && said.contains(public.as_str().expect("a key")), "{said}");
+    let (good, said) = run("serve --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data", &[other.data()]);
+    assert!(!good && said.contains("log.key") && said.contains(public.as_str().expect("a key")), "{said}");
+    // A lost key is replaced; heads of the old one still count.
+    let (good, said) = run("log new-key --data", &[other.data()]);
+    assert!(good, "{said}");
+    let (good, said) = run("log verify --data", &[other.data()]);
+    assert!(good, "{said}");
+    other.run();
+    let head = other.client(&other.key("acme", "infer")).get("/v1/log/head").json();
+    assert_eq!(head["head"]["size"], 1);
+    assert_ne!(head["public_key"], public);
 }
 
 #[test]

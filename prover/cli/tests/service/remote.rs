@@ -109,7 +109,11 @@ fn outputs_are_verified_here_and_every_lie_is_found() {
     let infer = ["infer", "digits", "--input", text(&input), "--verify", "--vk", text(&vk)];
     let with = |more: &[&'static str]| -> Vec<String> { infer.iter().chain(more).map(|s| (*s).to_owned()).collect() };
     let said = user.good(&[&infer[..], &["--prove", "-o", text(&out), "--proof", text(&proof)]].concat());
-    assert_eq!((&said["verified"], said["outputs"]["y"][0].as_array().map(Vec::len)), (&json!(true), Some(10)), "{said}");
+    assert_eq!(
+        (&said["verified"], said["outputs"]["y"][0].as_array().map(Vec::len)),
+        (&json!(true), Some(10)),
+        "{said}"
+    );
     // What it wrote is what the other commands take.
     user.good(&["verify", "--vk", text(&vk), "--proof", text(&proof), "--input", text(&input), "--output", text(&out)]);
     let other_input = user.input(2);
@@ -149,16 +153,20 @@ fn outputs_are_verified_here_and_every_lie_is_found() {
     let old = user.good(&["infer", "digits", "--input", text(&other_input), "--verify", "--vk", text(&vk)]);
     let old = old["statement"].as_str().expect("a statement").to_owned();
     let replayed = old.clone();
-    liar.take(move |path| {
-        if path.starts_with("/v1/proofs/") { format!("/v1/proofs/{replayed}") } else { path.to_owned() }
-    });
+    liar.take(
+        move |path| {
+            if path.starts_with("/v1/proofs/") { format!("/v1/proofs/{replayed}") } else { path.to_owned() }
+        },
+    );
     assert!(lied(&[], "other_input").contains("other inputs than those that were sent"));
     // An old proof of the same inputs is still true; the client that wants a new one says so.
     let same = said["statement"].as_str().expect("a statement").to_owned();
     let replayed = same.clone();
-    liar.take(move |path| {
-        if path.starts_with("/v1/proofs/") { format!("/v1/proofs/{replayed}") } else { path.to_owned() }
-    });
+    liar.take(
+        move |path| {
+            if path.starts_with("/v1/proofs/") { format!("/v1/proofs/{replayed}") } else { path.to_owned() }
+        },
+    );
     assert_eq!(deceived.good(&infer)["verified"], true);
     assert!(lied(&["--fresh"], "other_context").contains("old proof"));
     // Another statement than the one proven.
@@ -188,7 +196,9 @@ fn outputs_are_verified_here_and_every_lie_is_found() {
     });
     let digest = blake3::hash(&std::fs::read(&vk).expect("key")).to_hex().to_string();
     let swapped = deceived.path("swapped");
-    assert!(deceived.bad(&["vk", "digits", "--digest", &digest, "-o", text(&swapped)], 1, "other_key").contains(&digest));
+    assert!(
+        deceived.bad(&["vk", "digits", "--digest", &digest, "-o", text(&swapped)], 1, "other_key").contains(&digest)
+    );
     assert!(!swapped.exists());
 }
 
@@ -206,7 +216,8 @@ fn another_model_under_the_same_name_is_found() {
     liar.take(|path| path.replace("/v2/models/digits/", "/v2/models/other/"));
     let deceived = user.at(liar.url());
     let input = deceived.input(1);
-    let said = deceived.bad(&["infer", "digits", "--input", text(&input), "--verify", "--vk", text(&vk)], 1, "wrong_key");
+    let said =
+        deceived.bad(&["infer", "digits", "--input", text(&input), "--verify", "--vk", text(&vk)], 1, "wrong_key");
     assert!(said.contains("the server ran another model"), "{said}");
     // Without a pinned key nothing is claimed to be verified.
     assert_eq!(deceived.good(&["infer", "digits", "--input", text(&input), "--prove"])["verified"], false);
@@ -222,13 +233,24 @@ fn the_log_is_demanded_and_may_not_forget() {
     let state = user.path("state.json");
     let arguments = |user: &User, seed: u64, key: &str| -> Vec<String> {
         let input = user.input(seed);
-        ["infer", "digits", "--input", text(&input), "--verify", "--vk", text(&vk), "--log-key", key, "--log-state", text(&state)]
-            .map(str::to_owned)
-            .to_vec()
+        [
+            "infer",
+            "digits",
+            "--input",
+            text(&input),
+            "--verify",
+            "--vk",
+            text(&vk),
+            "--log-key",
+            key,
+            "--log-state",
+            text(&state),
+        ]
+        .map(str::to_owned)
+        .to_vec()
     };
-    let good = |user: &User, seed: u64| {
-        user.good(&arguments(user, seed, &key).iter().map(String::as_str).collect::<Vec<_>>())
-    };
+    let good =
+        |user: &User, seed: u64| user.good(&arguments(user, seed, &key).iter().map(String::as_str).collect::<Vec<_>>());
     let bad = |user: &User, seed: u64, key: &str, code: &str| {
         user.bad(&arguments(user, seed, key).iter().map(String::as_str).collect::<Vec<_>>(), 1, code)
     };
@@ -258,7 +280,9 @@ fn the_log_is_demanded_and_may_not_forget() {
             }
         });
     };
-    for (pointer, value) in [("/head/size", json!(9)), ("/path/0", json!("0".repeat(64))), ("/consistency", Value::Null)] {
+    for (pointer, value) in
+        [("/head/size", json!(9)), ("/path/0", json!("0".repeat(64))), ("/consistency", Value::Null)]
+    {
         change(pointer, value);
         bad(&deceived, 1, &key, "log");
     }
@@ -363,7 +387,8 @@ fn a_job_is_waited_for_without_events_too() {
 
 /// A certificate for 127.0.0.1 that signs itself, and its key.
 pub(crate) fn self_signed(directory: &Path) -> (PathBuf, PathBuf) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("certificate");
+    let made =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("certificate");
     let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
     std::fs::write(&certificate, made.cert.pem()).expect("write");
     std::fs::write(&key, made.signing_key.serialize_pem()).expect("write");
@@ -387,7 +412,10 @@ fn keys_stay_secret_and_tls_is_demanded() {
     let mut command = vinfer();
     command.args(["--json", "remote", "models", "--url", &user.url, "--key-file", text(&file)]).args(ca);
     assert_eq!(outcome(command.env_remove("VINFER_API_KEY")).0, Some(0));
-    assert_eq!(outcome(vinfer().args(["--json", "remote", "models"]).env_remove("VINFER_API_KEY")).1["error"]["code"], "no_api_key");
+    assert_eq!(
+        outcome(vinfer().args(["--json", "remote", "models"]).env_remove("VINFER_API_KEY")).1["error"]["code"],
+        "no_api_key"
+    );
     // In the clear to another machine: refused before anything is sent.
     assert!(user.at("http://192.0.2.1:1".to_owned()).bad(&["models"], 2, "cleartext").contains("https://"));
     let nobody = user.at("http://127.0.0.1:9".to_owned());

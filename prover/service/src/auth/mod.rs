@@ -5,6 +5,6 @@ mod keyring;
 mod rate;
 
 pub use key::{KeyRecord, NewKey, Scope};
-pub(crate) use keyring::create_private;
 pub use keyring::{Caller, Keyring, create_key, list_keys, revoke_key};
+pub(crate) use keyring::{create_private, private_file};
 pub use rate::RateLimits;

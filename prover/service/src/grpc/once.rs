@@ -32,7 +32,7 @@ pub(super) async fn once<M: Message + Default>(
     caller: &Caller,
     metadata: &MetadataMap,
     request: Digest,
-    work: impl Future<Output = Result<M, ServiceError>>,
+    work: impl Future<Output = Result<M, ServiceError>> + Send,
 ) -> Result<Response<M>, Status> {
     let Some(key) = key(metadata) else {
         return in_time(app, work).await.map(Response::new);

@@ -23,7 +23,7 @@ fn number(parameters: &HashMap<String, String>, name: &str) -> Result<Option<u64
 }
 
 pub(super) async fn head(State(app): State<Arc<App>>, _: Caller) -> Answer {
-    Ok(Reply::json(200, &json!({ "head": app.log.head(), "public_key": app.log.public() })))
+    Ok(Reply::json(200, &json!({ "head": app.log.head()?, "public_key": app.log.public()? })))
 }
 
 pub(super) async fn consistency(State(app): State<Arc<App>>, _: Caller, Query(parameters): Parameters) -> Answer {

@@ -9,7 +9,7 @@ use super::tree::{self, Hash};
 use super::{Head, Leaf, PublicKey, Signer, Verdict};
 use crate::error::ServiceError;
 use crate::ids::{Digest, now_ms, random};
-use crate::store::{Change, Expect, Store, StoreError, WatchEvent, get_record, put_record};
+use crate::store::{Change, Expect, Store, StoreError, WatchEvent, put_record};
 
 /// An entry of now.
 ///
@@ -35,7 +35,6 @@ pub fn new_leaf(job: &crate::jobs::Job, proof: Option<Digest>, verdict: Verdict)
 
 const LEAVES: &str = "log.leaf.";
 const HEADS: &str = "log.head.";
-const SECRET: &str = "logkey.ed25519";
 
 /// Key of a leaf's record.
 pub(super) fn leaf_key(index: u64) -> String {
@@ -44,7 +43,7 @@ pub(super) fn leaf_key(index: u64) -> String {
 
 struct Inner {
     store: Store,
-    signer: Signer,
+    signer: Option<Signer>,
     leaves: Mutex<Vec<Hash>>,
     grown: Notify,
 }
@@ -59,28 +58,12 @@ impl std::fmt::Debug for LogBook {
     }
 }
 
-/// The secret of the log's key, drawn when there is none.
-async fn secret(store: &Store) -> Result<[u8; 32], ServiceError> {
-    let records = store.records.as_ref();
-    for _ in 0..3 {
-        if let Some(stored) = get_record::<Digest>(records, SECRET).await? {
-            return Ok(stored.value.0);
-        }
-        match put_record(records, SECRET, &Digest(random()?), Expect::Absent).await {
-            Ok(_) | Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(ServiceError::internal("the log's key cannot be stored"))
-}
-
 impl LogBook {
-    /// Opens the log and follows it; knows every leaf when it returns.
+    /// Opens the log and follows it; knows every leaf when it returns. Without a signer it has no heads: workers only append.
     ///
     /// # Errors
     /// The storage does not answer, or a leaf is missing in between.
-    pub async fn open(store: Store) -> Result<Self, ServiceError> {
-        let signer = Signer::new(&secret(&store).await?);
+    pub async fn open(store: Store, signer: Option<Signer>) -> Result<Self, ServiceError> {
         let mut events = store.records.watch(LEAVES).await?;
         let inner = Inner { store, signer, leaves: Mutex::default(), grown: Notify::new() };
         let book = Self(Arc::new(inner));
@@ -125,9 +108,16 @@ impl LogBook {
         self.leaves().len() as u64
     }
 
+    fn signer(&self) -> Result<&Signer, ServiceError> {
+        self.0.signer.as_ref().ok_or_else(|| ServiceError::internal("this process does not sign the log"))
+    }
+
     /// Public key of the heads.
-    pub fn public(&self) -> PublicKey {
-        self.0.signer.public()
+    ///
+    /// # Errors
+    /// This process does not sign.
+    pub fn public(&self) -> Result<PublicKey, ServiceError> {
+        self.signer().map(Signer::public)
     }
 
     /// Appends an entry; returns its index.
@@ -164,12 +154,15 @@ impl LogBook {
     }
 
     /// A signed head of now.
-    pub fn head(&self) -> Head {
+    ///
+    /// # Errors
+    /// This process does not sign.
+    pub fn head(&self) -> Result<Head, ServiceError> {
         let (size, root) = {
             let leaves = self.leaves();
             (leaves.len() as u64, tree::root(&leaves))
         };
-        self.0.signer.sign(size, root)
+        Ok(self.signer()?.sign(size, root))
     }
 
     /// Stores a signed head whenever the log has grown, until the returned future is dropped.
@@ -178,7 +171,7 @@ impl LogBook {
         loop {
             let size = self.size();
             if last != Some(size) && size > 0 {
-                let head = self.head();
+                let Ok(head) = self.head() else { return };
                 let key = format!("{HEADS}{:016x}", head.size);
                 match put_record(self.0.store.records.as_ref(), &key, &head, Expect::Absent).await {
                     Ok(_) | Err(StoreError::Conflict) => last = Some(head.size),
@@ -204,7 +197,7 @@ impl LogBook {
         let leaves = self.leaves().clone();
         let at = usize::try_from(index).map_err(|_| missing())?;
         let path = tree::inclusion(&leaves, at).ok_or_else(missing)?;
-        let head = self.0.signer.sign(leaves.len() as u64, tree::root(&leaves));
+        let head = self.signer()?.sign(leaves.len() as u64, tree::root(&leaves));
         let text = String::from_utf8(stored.value).map_err(|_| missing())?;
         Ok((text, path.into_iter().map(Digest).collect(), head))
     }
@@ -232,4 +225,4 @@ impl LogBook {
 }
 
 /// Prefixes of the log's records, for checking them offline.
-pub(super) const PREFIXES: (&str, &str, &str) = (LEAVES, HEADS, SECRET);
+pub(super) const PREFIXES: (&str, &str) = (LEAVES, HEADS);

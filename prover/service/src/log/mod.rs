@@ -4,6 +4,7 @@
 //! tenant alone. Anybody may check that a later head continues an earlier one.
 
 mod book;
+pub mod key_file;
 pub mod offline;
 mod signer;
 

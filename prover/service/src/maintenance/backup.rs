@@ -8,9 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::auth::create_private;
+use crate::auth::{create_private, private_file};
 use crate::error::ServiceError;
 use crate::ids::{Digest, now_ms};
+use crate::log::key_file;
 use crate::store::embedded::{digest_of_file, io_error};
 use crate::store::{Expect, Page, Store};
 
@@ -27,8 +28,11 @@ pub struct Manifest {
     pub records_digest: Digest,
     /// Blobs, which are checked by their names.
     pub blobs: u64,
-    /// Files of keys.
+    /// Files of API keys.
     pub keys: u64,
+    /// Whether the secret key of the transparency log is there.
+    #[serde(default)]
+    pub log_key: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,11 +43,17 @@ struct Line {
 
 const FORMAT: u32 = 1;
 
-/// Copies a storage, and the key files of a data directory, into a new directory.
+/// Copies a storage, and the files of API keys of a data directory, into a new directory. The secret key of the transparency log is
+/// copied only from a file named here, so that a copy cannot sign.
 ///
 /// # Errors
 /// The directory exists, or something cannot be read or written.
-pub async fn backup(store: &Store, data: Option<&Path>, to: &Path) -> Result<Manifest, ServiceError> {
+pub async fn backup(
+    store: &Store,
+    data: Option<&Path>,
+    log_key: Option<&Path>,
+    to: &Path,
+) -> Result<Manifest, ServiceError> {
     let failed = |error: std::io::Error| ServiceError::from(io_error(to, &error));
     if to.exists() {
         return Err(ServiceError::invalid(format!("{} exists already; name a new directory", to.display())));
@@ -52,8 +62,15 @@ pub async fn backup(store: &Store, data: Option<&Path>, to: &Path) -> Result<Man
     // Records first: blobs do not change, and what the records name is there.
     let mut records = BufWriter::new(fs::File::create(to.join("records.jsonl")).map_err(failed)?);
     let mut count = 0;
+    let public = key_file::public_keys(store).await?;
     for (key, stored) in store.records.list("", &Page::default()).await? {
-        let line = Line { key, value: BASE64.encode(&stored.value) };
+        // A secret that an earlier version kept in the storage stays behind; its public key does not.
+        let line = if key == key_file::SECRET {
+            let value = serde_json::to_vec(&public).map_err(|error| ServiceError::internal(error.to_string()))?;
+            Line { key: key_file::PUBLIC.to_owned(), value: BASE64.encode(&value) }
+        } else {
+            Line { key, value: BASE64.encode(&stored.value) }
+        };
         let line = serde_json::to_string(&line).map_err(|error| ServiceError::internal(error.to_string()))?;
         writeln!(records, "{line}").map_err(failed)?;
         count += 1;
@@ -73,8 +90,15 @@ pub async fn backup(store: &Store, data: Option<&Path>, to: &Path) -> Result<Man
         fs::copy(file.path(), to.join("keys").join(file.file_name())).map_err(failed)?;
         keys += 1;
     }
+    if let Some(path) = log_key {
+        let bytes = fs::read(path).map_err(|error| ServiceError::from(io_error(path, &error)))?;
+        let mut file = private_file(&to.join(key_file::FILE)).map_err(failed)?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    }
     let records_digest = digest_of_file(&to.join("records.jsonl"))?;
-    let manifest = Manifest { format: FORMAT, created_ms: now_ms(), records: count, records_digest, blobs, keys };
+    let log_key = log_key.is_some();
+    let created_ms = now_ms();
+    let manifest = Manifest { format: FORMAT, created_ms, records: count, records_digest, blobs, keys, log_key };
     let text = serde_json::to_vec_pretty(&manifest).map_err(|error| ServiceError::internal(error.to_string()))?;
     fs::write(to.join("manifest.json"), text).map_err(failed)?;
     Ok(manifest)
@@ -123,6 +147,11 @@ pub async fn restore(store: &Store, data: Option<&Path>, from: &Path) -> Result<
         create_private(&keys).map_err(failed)?;
         for file in fs::read_dir(from.join("keys")).into_iter().flatten().flatten() {
             fs::copy(file.path(), keys.join(file.file_name())).map_err(failed)?;
+        }
+        if manifest.log_key {
+            let bytes = fs::read(from.join(key_file::FILE)).map_err(failed)?;
+            let mut file = private_file(&data.join(key_file::FILE)).map_err(failed)?;
+            file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed)?;
         }
     }
     Ok(manifest)

@@ -62,6 +62,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     }
     machine(config, &mut findings);
     directory(config, &mut findings);
+    log_key(config, &mut findings);
     match crate::server::open_store(config).await {
         Ok(store) => storage(&store, &mut findings).await,
         Err(error) => findings.add("storage", Health::Bad, error.message),
@@ -98,6 +99,20 @@ fn directory(config: &Config, findings: &mut Findings) {
         let text =
             if private { "only their owner reads them" } else { "others can read the key files; chmod 700 keys" };
         findings.add_if("keys", private, Health::Warning, text);
+    }
+}
+
+/// The secret key of the transparency log.
+fn log_key(config: &Config, findings: &mut Findings) {
+    let path = config.log_key();
+    let shown = path.display();
+    match std::fs::metadata(&path) {
+        Ok(data) if data.permissions().mode() & 0o077 != 0 => {
+            findings.add("log key", Health::Warning, format!("others can read {shown}; chmod 600 it"));
+        }
+        Ok(_) => findings.add("log key", Health::Good, format!("only its owner reads {shown}")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !config.data.join("records.redb").exists() => {}
+        Err(error) => findings.add("log key", Health::Warning, format!("{shown}: {error}")),
     }
 }
 

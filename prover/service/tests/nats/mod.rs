@@ -13,11 +13,17 @@ pub(crate) struct NatsServer {
     address: SocketAddr,
     directory: TempDir,
     binary: &'static str,
+    user: Option<(&'static str, &'static str)>,
 }
 
 impl NatsServer {
     /// Starts one; `None` where there is no such program.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_for(None)
+    }
+
+    /// Starts one that knows one user, by name and password.
+    pub(crate) fn start_for(user: Option<(&'static str, &'static str)>) -> Option<Self> {
         let found = |path: &&str| match path.contains('/') {
             true => Path::new(path).exists(),
             false => Command::new(path).arg("--version").output().is_ok(),
@@ -28,15 +34,18 @@ impl NatsServer {
         };
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
         let directory = tempfile::tempdir().expect("temporary directory");
-        let child = spawn(binary, free, directory.path());
-        let server = Self { child, address: free, directory, binary };
+        let child = spawn(binary, free, directory.path(), user);
+        let server = Self { child, address: free, directory, binary, user };
         server.wait();
         Some(server)
     }
 
     /// Where it listens.
     pub(crate) fn url(&self) -> String {
-        format!("nats://{}", self.address)
+        match self.user {
+            Some((name, password)) => format!("nats://{name}:{password}@{}", self.address),
+            None => format!("nats://{}", self.address),
+        }
     }
 
     /// Kills it and starts it again on the same data.
@@ -44,7 +53,7 @@ impl NatsServer {
     pub(crate) fn restart(&mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
-        self.child = spawn(self.binary, self.address, self.directory.path());
+        self.child = spawn(self.binary, self.address, self.directory.path(), self.user);
         self.wait();
     }
 
@@ -57,10 +66,11 @@ impl NatsServer {
     }
 }
 
-fn spawn(binary: &str, address: SocketAddr, data: &Path) -> Child {
+fn spawn(binary: &str, address: SocketAddr, data: &Path, user: Option<(&str, &str)>) -> Child {
     Command::new(binary)
         .args(["-a", &address.ip().to_string(), "-p", &address.port().to_string(), "-js", "-sd"])
         .arg(data)
+        .args(user.map(|(name, password)| ["--user", name, "--pass", password]).into_iter().flatten())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -9,10 +9,10 @@ use vinfer_service::ServiceError;
 use vinfer_service::error::Code;
 use vinfer_service::ids::Digest;
 use vinfer_service::log::offline::audit;
-use vinfer_service::log::{Evidence, Head, check_evidence};
+use vinfer_service::log::{Evidence, Head, check_evidence, key_file};
 
 use super::{open, wait_for};
-use crate::args::{Log, LogCommand, LogVerify};
+use crate::args::{Log, LogCommand, LogNewKey, LogVerify};
 use crate::error::CliError;
 use crate::files;
 use crate::report::Outcome;
@@ -22,11 +22,29 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Runs the command.
 pub(crate) fn run(args: &Log) -> Result<Outcome, CliError> {
-    let LogCommand::Verify(args) = &args.command;
+    let args = match &args.command {
+        LogCommand::Verify(args) => args,
+        LogCommand::NewKey(args) => return new_key(args),
+    };
     match (&args.entry, args.key) {
         (Some(entry), Some(key)) => verify_entry(entry, &key, args.since.as_deref()),
         _ => verify_storage(args),
     }
+}
+
+fn new_key(args: &LogNewKey) -> Result<Outcome, CliError> {
+    let place = &args.place;
+    let path = match (&args.output, &place.data) {
+        (Some(path), _) => path.clone(),
+        (None, Some(data)) => data.join(key_file::FILE),
+        (None, None) => return Err(ServiceError::invalid("name the file to write with -o FILE").into()),
+    };
+    let public = wait_for(async {
+        let (store, _cache) = open(place.data.as_deref(), place.nats.as_deref()).await?;
+        key_file::new_key(&store, &path).await
+    })?;
+    let text = format!("wrote {}\n  new public key {public}: tell it to whoever checks the log", path.display());
+    Ok(Outcome { text, json: json!({ "public_key": public }) })
 }
 
 /// Answer of `GET /v1/log/head`.

@@ -20,6 +20,10 @@ pub(crate) fn run(args: &Work, json: bool) -> Result<Outcome, CliError> {
             ServiceError::invalid("a worker needs --nats URL; without NATS, `vinfer serve` proves itself").into()
         );
     }
+    if args.check {
+        config.check()?;
+        return Ok(Outcome { text: "the settings are sound".to_owned(), json: json!({ "sound": true }) });
+    }
     start_log(config.log_json);
     wait_for(server::work(config, move || {
         report::print(&if json { json!({ "working": true }).to_string() } else { "working".to_owned() });

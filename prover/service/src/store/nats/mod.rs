@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_nats::jetstream::{self, Context};
+use async_nats::{ConnectOptions, ServerAddr};
 
 use super::{Records, Store, StoreError};
 
@@ -19,9 +20,17 @@ pub use records::BucketRecords;
 /// Name of the bucket of records and of the object store.
 const BUCKET: &str = "vinfer";
 
+/// `nats://USER:PASSWORD@HOST` and `nats://TOKEN@HOST` say who connects, which the client library leaves to its options.
 async fn connect(url: &str) -> Result<async_nats::Client, StoreError> {
-    let connecting = async_nats::ConnectOptions::new().name("vinfer").connect(url);
-    connecting.await.map_err(|error| StoreError::Unavailable(format!("NATS does not answer: {error}")))
+    let failed = |error: &dyn std::fmt::Display| StoreError::Unavailable(format!("NATS does not answer: {error}"));
+    let address: ServerAddr = url.parse().map_err(|error| failed(&error))?;
+    let mut options = ConnectOptions::new().name("vinfer");
+    options = match (address.username(), address.password()) {
+        (Some(user), Some(password)) => options.user_and_password(user.to_owned(), password.to_owned()),
+        (Some(token), None) => options.token(token.to_owned()),
+        (None, _) => options,
+    };
+    options.connect(address).await.map_err(|error| failed(&error))
 }
 
 /// Connects to the records of a server alone.
