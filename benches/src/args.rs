@@ -8,7 +8,9 @@ use crate::error::BenchError;
 /// Shown after a command line that does not parse.
 pub(crate) const USAGE: &str = "\
 usage: vinfer-benches table   [--models A,B] [--runs N] [--timeout SECONDS] [--cli VINFER]
-       vinfer-benches compare [--models A,B] [--runs N] [--timeout SECONDS] [--cli VINFER]";
+       vinfer-benches compare [--models A,B] [--runs N] [--timeout SECONDS] [--cli VINFER]
+       vinfer-benches scaling [--most PARAMETERS] [--runs N] [--timeout SECONDS] [--cli VINFER]
+       vinfer-benches gpt2 [--layers N] [--runs N] [--timeout SECONDS] [--cli VINFER]";
 
 /// Models of `table`: all that the compiler's tests have.
 pub(crate) const TABLE_MODELS: [&str; 10] = [
@@ -28,6 +30,8 @@ pub(crate) const TABLE_MODELS: [&str; 10] = [
 pub(crate) const COMPARE_MODELS: [&str; 2] = ["digits_mlp", "lenet5"];
 
 const DEFAULT_RUNS: usize = 7;
+const DEFAULT_MOST: u64 = 10_000_000;
+const DEFAULT_LAYERS: usize = 12;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What to measure.
@@ -37,6 +41,10 @@ pub(crate) enum Command {
     Table,
     /// `vinfer` and EZKL.
     Compare,
+    /// `vinfer` on generated models of growing size.
+    Scaling,
+    /// `vinfer` on a generated transformer of the size of GPT-2.
+    Gpt2,
 }
 
 /// A command line.
@@ -46,6 +54,10 @@ pub(crate) struct Args {
     pub(crate) command: Command,
     /// On which models.
     pub(crate) models: Vec<String>,
+    /// Parameters of the largest generated model.
+    pub(crate) most: u64,
+    /// Blocks of the generated transformer.
+    pub(crate) layers: usize,
     /// Runs of `vinfer prove` and `vinfer verify`; the median counts.
     pub(crate) runs: usize,
     /// Limit of one child process.
@@ -61,16 +73,23 @@ impl Args {
         let (command, known): (_, &[&str]) = match arguments.first().map(String::as_str) {
             Some("table") => (Command::Table, &TABLE_MODELS),
             Some("compare") => (Command::Compare, &COMPARE_MODELS),
-            _ => return Err(usage("expected `table` or `compare`".into())),
+            Some("scaling") => (Command::Scaling, &[]),
+            Some("gpt2") => (Command::Gpt2, &[]),
+            _ => return Err(usage("expected `table`, `compare`, `scaling` or `gpt2`".into())),
         };
         let models = known.iter().map(ToString::to_string).collect();
-        let mut args = Self { command, models, runs: DEFAULT_RUNS, timeout: DEFAULT_TIMEOUT, cli: None };
+        let generated = matches!(command, Command::Scaling | Command::Gpt2);
+        let runs = if generated { 1 } else { DEFAULT_RUNS };
+        let (most, layers, timeout) = (DEFAULT_MOST, DEFAULT_LAYERS, DEFAULT_TIMEOUT);
+        let mut args = Self { command, models, most, layers, runs, timeout, cli: None };
         for pair in arguments[1..].chunks(2) {
             let [option, value] = pair else { return Err(usage(format!("`{}` needs a value", pair[0]))) };
             let number = || value.parse::<u64>().ok().filter(|n| *n > 0);
             let number = || number().ok_or_else(|| usage(format!("`{option}` needs a positive number, not `{value}`")));
             match option.as_str() {
                 "--models" => args.models = value.split(',').map(str::to_owned).collect(),
+                "--most" if command == Command::Scaling => args.most = number()?,
+                "--layers" if command == Command::Gpt2 => args.layers = number()? as usize,
                 "--runs" => args.runs = number()? as usize,
                 "--timeout" => args.timeout = Duration::from_secs(number()?),
                 "--cli" => args.cli = Some(value.into()),
@@ -99,11 +118,14 @@ mod tests {
         let args = parse("compare --models lenet5,digits_mlp --runs 3 --timeout 60").unwrap();
         assert_eq!(args.models, ["lenet5", "digits_mlp"]);
         assert_eq!((args.runs, args.timeout), (3, Duration::from_secs(60)));
+        let args = parse("scaling --most 100000").unwrap();
+        assert_eq!((args.command, args.most, args.runs), (Command::Scaling, 100_000, 1));
+        assert_eq!(parse("gpt2 --layers 2").unwrap().layers, 2);
     }
 
     #[test]
     fn bad_command_lines_are_refused() {
-        for line in ["", "all", "table --models", "table --runs 0", "compare --models mlp4m", "table --fast 1"] {
+        for line in ["", "all", "table --models", "table --runs 0", "compare --models mlp4m", "table --fast 1", "table --most 9", "gpt2 --most 9"] {
             assert!(matches!(parse(line), Err(BenchError::Usage { .. })), "{line}");
         }
     }

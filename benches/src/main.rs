@@ -1,4 +1,5 @@
-//! Benchmarks of the `vinfer` command line: `table` of all test models, `compare` with EZKL on the same model shapes.
+//! Benchmarks of the `vinfer` command line: `table` of all test models, `compare` with EZKL on the same model shapes,
+//! `scaling` over generated models.
 //!
 //! Every step runs in a child process of its own, so its processor time and peak memory are the kernel's figures for it.
 
@@ -9,6 +10,7 @@ mod ezkl;
 mod format;
 mod places;
 mod results;
+mod scaling;
 mod tables;
 mod vinfer;
 
@@ -41,6 +43,8 @@ fn run(args: &Args) -> Result<(), BenchError> {
     match args.command {
         Command::Table => table(args, &places, &cli),
         Command::Compare => compare(args, &places, &cli),
+        Command::Scaling => scaling::run(args, &places, &cli),
+        Command::Gpt2 => scaling::gpt2(args, &places, &cli),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `vinfer`, through its command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -53,22 +53,35 @@ impl Cli {
     pub(crate) fn measure(&self, model: &str, places: &Places, args: &Args) -> Result<Value, BenchError> {
         let work = places.scratch(&["benches", "work", "vinfer", model])?;
         let source = places.quantised(model);
-        let (onnx, input) = (source.join("model.onnx"), source.join("inputs.npz"));
+        self.measure_file(model, &work, &source.join("model.onnx"), &source.join("inputs.npz"), 1, args)
+    }
+
+    /// The same for a model file and its inputs, with keys for `batch` samples.
+    pub(crate) fn measure_file(
+        &self,
+        model: &str,
+        work: &Path,
+        onnx: &Path,
+        input: &Path,
+        batch: usize,
+        args: &Args,
+    ) -> Result<Value, BenchError> {
+        let batch = batch.to_string();
         let step = |name: &str, configure: &dyn Fn(&mut Command) -> &mut Command| {
             let mut command = Command::new(&self.binary);
-            command.current_dir(&work).args([name, "--json", "--threads", "1"]);
+            command.current_dir(work).args([name, "--json", "--threads", "1"]);
             configure(&mut command);
-            child::run(name, &mut command, &work, args.timeout)
+            child::run(name, &mut command, work, args.timeout)
         };
         let mut steps = Map::new();
         eprintln!("[{model}] vinfer compile, setup");
-        steps.insert("compile".into(), step("compile", &|c| c.arg(&onnx).args(["-o", "model.vinfer"]))?);
-        steps.insert("setup".into(), step("setup", &|c| c.args(["model.vinfer", "-o", "keys"]))?);
+        steps.insert("compile".into(), step("compile", &|c| c.arg(onnx).args(["-o", "model.vinfer"]))?);
+        steps.insert("setup".into(), step("setup", &|c| c.args(["model.vinfer", "--batch", &batch, "-o", "keys"]))?);
         let (mut prove, mut verify) = (Vec::new(), Vec::new());
         for run in 1..=args.runs {
             eprintln!("[{model}] vinfer prove, verify {run} of {}", args.runs);
             let input_of = |c: &mut Command| {
-                c.arg("--input").arg(&input);
+                c.arg("--input").arg(input);
             };
             prove.push(step("prove", &|c| {
                 input_of(c);

@@ -119,7 +119,7 @@ impl Quantisation {
 pub struct Value {
     /// Name of the tensor in the ONNX graph (for messages and reports).
     pub name: String,
-    /// Logical shape, row-major, batch axis included (size 1).
+    /// Logical shape, row-major, the model's batch axis included (size 1).
     pub shape: Vec<u32>,
     /// Quantisation parameters.
     pub quantisation: Quantisation,
@@ -249,7 +249,9 @@ pub struct Program {
     pub ops: Vec<Op>,
 }
 
+pub mod batch;
 mod file;
 mod validate;
+pub use batch::BatchError;
 pub use file::{ProgramFileError, from_bytes, to_bytes};
 pub use validate::{IntegerTable, MAX_PRODUCT, ProgramError};

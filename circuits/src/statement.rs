@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{DecodeError, Reader, SealError, Writer, seal, unseal};
 use crate::hash::Digest;
 use crate::program::IntType;
+use crate::program::batch::{self, MAX_BATCH};
 use crate::schedule::Profile;
 use crate::system::{PublicPort, System, SystemError};
 
@@ -13,6 +14,7 @@ use crate::system::{PublicPort, System, SystemError};
 pub const PROTOCOL_VERSION: u32 = 2;
 
 const KEY_MAGIC: &[u8; 8] = b"VINFERV2";
+const BATCH_KEY_MAGIC: &[u8; 8] = b"VINFERB2";
 const PROOF_MAGIC: &[u8; 8] = b"VINFERZ2";
 
 /// Everything a verifier needs to know about a model.
@@ -20,12 +22,19 @@ const PROOF_MAGIC: &[u8; 8] = b"VINFERZ2";
 pub struct VerifyingKey {
     /// Parameter set.
     pub profile: Profile,
-    /// Digest of the program (graph, shapes, quantisation constants, tables, weights).
+    /// Digest of the program of one inference (graph, shapes, quantisation constants, tables, weights).
     pub program_digest: Digest,
     /// Merkle root of the constants commitment.
     pub constants_root: Digest,
-    /// The constraint system.
+    /// The constraint system: that of the program with a sample axis, if `batch` is more than one.
     pub system: System,
+    /// Inferences in one proof; written in front of the rest, and only if it is more than one.
+    #[serde(skip, default = "single")]
+    pub batch: u32,
+}
+
+const fn single() -> u32 {
+    1
 }
 
 /// Why bytes are not a verification key.
@@ -43,8 +52,16 @@ pub enum KeyError {
     /// The constraint system is invalid.
     #[error("verification key holds an invalid system: {0}")]
     System(#[from] SystemError),
+    /// A batch that its public tensors do not have.
+    #[error("verification key names a batch of {batch}, which is not the outermost axis of every public tensor")]
+    Batch {
+        /// Inferences that the key names.
+        batch: u32,
+    },
     /// The parameters do not reach the profile's provable bits.
-    #[error("verification key reaches {bits:.2} provable bits, profile {profile} requires {required:.0}")]
+    #[error(
+        "verification key reaches {bits:.2} provable bits, profile {profile} requires {required:.0}; a smaller model or batch has more"
+    )]
     Security {
         /// Bits reached.
         bits: f64,
@@ -58,8 +75,11 @@ pub enum KeyError {
 impl VerifyingKey {
     /// Key file bytes: magic, checksum, body.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let body = postcard::to_allocvec(self).unwrap_or_default();
-        seal(KEY_MAGIC, &body)
+        seal(if self.batch == 1 { KEY_MAGIC } else { BATCH_KEY_MAGIC }, &self.body().unwrap_or_default())
+    }
+
+    fn body(&self) -> Option<Vec<u8>> {
+        if self.batch == 1 { postcard::to_allocvec(self) } else { postcard::to_allocvec(&(self.batch, self)) }.ok()
     }
 
     /// Decodes a key file. Whoever uses the key validates its system (`PreparedKey::new` in the verifier does).
@@ -67,16 +87,35 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let body = unseal(KEY_MAGIC, bytes).map_err(|e| match e {
+        let checksum = |e| match e {
             SealError::Magic => KeyError::Magic,
             SealError::Checksum => KeyError::Checksum,
-        })?;
-        let key: Self = postcard::from_bytes(body).map_err(|_| KeyError::Malformed)?;
+        };
+        let malformed = |_| KeyError::Malformed;
+        let (key, body) = if bytes.starts_with(BATCH_KEY_MAGIC) {
+            let body = unseal(BATCH_KEY_MAGIC, bytes).map_err(checksum)?;
+            let (batch, key): (u32, Self) = postcard::from_bytes(body).map_err(malformed)?;
+            (Self { batch, ..key }, body)
+        } else {
+            let body = unseal(KEY_MAGIC, bytes).map_err(checksum)?;
+            (postcard::from_bytes::<Self>(body).map_err(malformed)?, body)
+        };
         // Canonical: the only bytes that decode to this key are its own encoding.
-        if postcard::to_allocvec(&key).ok().as_deref() != Some(body) {
+        if key.to_bytes() != bytes || key.body().as_deref() != Some(body) {
             return Err(KeyError::Malformed);
         }
         Ok(key)
+    }
+
+    /// The batch is a number of inferences, and the outermost axis of every public tensor.
+    ///
+    /// # Errors
+    /// [`KeyError::Batch`].
+    pub fn check_batch(&self) -> Result<(), KeyError> {
+        let batch = self.batch;
+        let samples = |port: &PublicPort| port.shape.first() == Some(&batch);
+        let fits = batch == 1 || self.system.inputs.iter().chain(&self.system.outputs).all(samples);
+        if fits && (1..=MAX_BATCH).contains(&batch) { Ok(()) } else { Err(KeyError::Batch { batch }) }
     }
 
     /// Digest that proofs are bound to: of the whole key file.
@@ -99,24 +138,48 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Digest of the statement. Lengths are fixed by the key, and hashed anyway.
-    pub fn digest(&self, profile: Profile) -> Digest {
-        let mut hasher = blake3::Hasher::new_keyed(b"vinfer statement v1             ");
-        hasher.update(&PROTOCOL_VERSION.to_le_bytes());
-        hasher.update(&(profile.name().len() as u64).to_le_bytes());
-        hasher.update(profile.name().as_bytes());
-        hasher.update(&self.key_digest);
-        hasher.update(&self.context);
-        // One inference; a batch dimension would raise this count.
-        hasher.update(&1u64.to_le_bytes());
-        for tensors in [&self.inputs, &self.outputs] {
-            hasher.update(&(tensors.len() as u64).to_le_bytes());
-            for t in tensors {
-                hasher.update(&(t.len() as u64).to_le_bytes());
-                hasher.update(t);
-            }
+    /// Digest of the statement, under the key that it names. Lengths are fixed by the key, and hashed anyway.
+    pub fn digest(&self, key: &VerifyingKey) -> Digest {
+        let mut hasher = self.hasher(b"vinfer statement v1             ", key);
+        if key.batch == 1 {
+            absorb_tensors(&mut hasher, self.inputs.iter().map(Vec::as_slice));
+            absorb_tensors(&mut hasher, self.outputs.iter().map(Vec::as_slice));
+        } else {
+            self.inferences(key).iter().for_each(|digest| {
+                hasher.update(digest);
+            });
         }
         *hasher.finalize().as_bytes()
+    }
+
+    /// Digest of each inference of a batch; the statement digest is a hash of them. A single inference has the digest of
+    /// its statement.
+    pub fn inferences(&self, key: &VerifyingKey) -> Vec<Digest> {
+        if key.batch == 1 {
+            return alloc::vec![self.digest(key)];
+        }
+        let digest = |index: u32| {
+            let mut hasher = self.hasher(b"vinfer inference v1             ", key);
+            hasher.update(&u64::from(index).to_le_bytes());
+            for tensors in [&self.inputs, &self.outputs] {
+                absorb_tensors(&mut hasher, tensors.iter().map(|t| batch::slice(t, index, key.batch)));
+            }
+            *hasher.finalize().as_bytes()
+        };
+        (0..key.batch).map(digest).collect()
+    }
+
+    /// A hash of everything that all inferences share.
+    fn hasher(&self, domain: &[u8; 32], key: &VerifyingKey) -> blake3::Hasher {
+        let mut hasher = blake3::Hasher::new_keyed(domain);
+        let profile = key.profile.name();
+        hasher.update(&PROTOCOL_VERSION.to_le_bytes());
+        hasher.update(&(profile.len() as u64).to_le_bytes());
+        hasher.update(profile.as_bytes());
+        hasher.update(&self.key_digest);
+        hasher.update(&self.context);
+        hasher.update(&u64::from(key.batch).to_le_bytes());
+        hasher
     }
 
     /// Writes the head of a proof file.
@@ -164,6 +227,14 @@ impl Statement {
             return Err(DecodeError::Magic);
         }
         r.digest()
+    }
+}
+
+fn absorb_tensors<'a>(hasher: &mut blake3::Hasher, tensors: impl ExactSizeIterator<Item = &'a [u8]>) {
+    hasher.update(&(tensors.len() as u64).to_le_bytes());
+    for t in tensors {
+        hasher.update(&(t.len() as u64).to_le_bytes());
+        hasher.update(t);
     }
 }
 

@@ -145,11 +145,14 @@ fn operand<'a>(program: &'a Program, trace: &'a Trace, operand: &'a Operand) -> 
     }
 }
 
-fn load_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteError> {
+/// Checks that inputs fit a program: their number, lengths and ranges.
+///
+/// # Errors
+/// [`ExecuteError`].
+pub fn check_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<(), ExecuteError> {
     if inputs.len() != program.inputs.len() {
         return Err(ExecuteError::InputCount { expected: program.inputs.len(), got: inputs.len() });
     }
-    let mut trace: Trace = vec![Vec::new(); program.values.len()];
     for (port, data) in program.inputs.iter().zip(inputs) {
         let value = &program.values[port.value as usize];
         if data.len() != value.len() {
@@ -160,7 +163,15 @@ fn load_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteE
             let name = port.name.clone();
             return Err(ExecuteError::InputRange { name, index, value: data[index], lo, hi });
         }
-        trace[port.value as usize] = data.clone();
+    }
+    Ok(())
+}
+
+fn load_inputs(program: &Program, inputs: &[Vec<i32>]) -> Result<Trace, ExecuteError> {
+    check_inputs(program, inputs)?;
+    let mut trace: Trace = vec![Vec::new(); program.values.len()];
+    for (port, data) in program.inputs.iter().zip(inputs) {
+        trace[port.value as usize].clone_from(data);
     }
     Ok(trace)
 }

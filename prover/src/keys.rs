@@ -7,7 +7,7 @@ use p3_field::{PrimeCharacteristicRing, PrimeField64};
 use rayon::prelude::*;
 use vinfer_circuits::field::F;
 use vinfer_circuits::lower::{LowerError, Lowered, Widths, lower, lower_with};
-use vinfer_circuits::program::{self, Program, ProgramError, ProgramFileError};
+use vinfer_circuits::program::{self, BatchError, Program, ProgramError, ProgramFileError};
 use vinfer_circuits::schedule::{Profile, Schedule};
 use vinfer_circuits::statement::{KeyError, VerifyingKey};
 use vinfer_circuits::system::{Layout, System, domain_bits};
@@ -23,6 +23,9 @@ pub enum SetupError {
     /// The program is not valid.
     #[error("program is not valid: {0}")]
     Program(#[from] ProgramError),
+    /// The program has no such batch.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
     /// The program cannot be expressed.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -57,7 +60,10 @@ pub enum ProvingKeyError {
 /// Everything a prover needs for one model.
 #[derive(Debug)]
 pub struct ProvingKey {
-    pub(crate) program: Program,
+    /// The program of one inference.
+    single: Program,
+    /// The program that is proven, where it is another: a batch.
+    batched: Option<Program>,
     pub(crate) lowered: Lowered,
     pub(crate) key: PreparedKey,
     /// Cells of each constant column, row-major over real indices; empty for other columns.
@@ -70,24 +76,45 @@ pub struct ProvingKey {
     rows: OnceLock<Vec<RowIndex>>,
 }
 
-const MAGIC: &[u8; 8] = b"VINFERK2";
+const MAGIC: &[u8; 8] = b"VINFERK3";
 /// Cells per read or write.
 const BLOCK: usize = 1 << 16;
 
-/// Derives the keys of a program. Deterministic.
+/// Derives the keys of a program, for proofs of one inference. Deterministic.
 ///
 /// # Errors
 /// [`SetupError`].
 pub fn setup(program: &Program) -> Result<(ProvingKey, Vec<u8>), SetupError> {
+    setup_batch(program, 1)
+}
+
+/// Derives the keys of a program, for proofs of `batch` inferences each. Deterministic.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn setup_batch(program: &Program, batch: u32) -> Result<(ProvingKey, Vec<u8>), SetupError> {
     program.validate()?;
-    let key = ProvingKey::new(program.clone(), lower(program)?, None)?;
+    let batched = batched(program, batch)?;
+    let lowered = lower(batched.as_ref().unwrap_or(program))?;
+    let key = ProvingKey::new(program.clone(), batched, batch, lowered, None)?;
     let vk = key.key.key().to_bytes();
     Ok((key, vk))
 }
 
+/// The program of a batch of more than one.
+fn batched(program: &Program, batch: u32) -> Result<Option<Program>, BatchError> {
+    if batch == 1 { Ok(None) } else { program.batched(batch).map(Some) }
+}
+
 impl ProvingKey {
-    /// `program` is validated, `lowered` its lowering.
-    fn new(program: Program, mut lowered: Lowered, committed: Option<Committed<F>>) -> Result<Self, SetupError> {
+    /// `single` is validated, `batched` its batch, `lowered` the lowering of what is proven.
+    fn new(
+        single: Program,
+        batched: Option<Program>,
+        batch: u32,
+        mut lowered: Lowered,
+        committed: Option<Committed<F>>,
+    ) -> Result<Self, SetupError> {
         let system = &lowered.system;
         let mut constants = vec![F::ZERO; 1 << lowered.layout.constant_bits];
         let mut constant_columns = vec![Vec::new(); system.columns.len()];
@@ -99,11 +126,12 @@ impl ProvingKey {
         let committed = committed.unwrap_or_else(|| commit_base(&constants, &schedule.constants));
         let key = PreparedKey::new(VerifyingKey {
             profile: Profile::Direct100,
-            program_digest: *blake3::hash(&program::to_bytes(&program)).as_bytes(),
+            program_digest: *blake3::hash(&program::to_bytes(&single)).as_bytes(),
             constants_root: committed.tree.root(),
             system: lowered.system.clone(),
+            batch,
         })?;
-        Ok(Self { program, lowered, key, constant_columns, constants, committed, rows: OnceLock::new() })
+        Ok(Self { single, batched, lowered, key, constant_columns, constants, committed, rows: OnceLock::new() })
     }
 
     /// Rows of every table by their tuples.
@@ -114,9 +142,19 @@ impl ProvingKey {
         })
     }
 
-    /// The program.
+    /// The program of one inference.
     pub const fn program(&self) -> &Program {
-        &self.program
+        &self.single
+    }
+
+    /// The program that is proven: that of the whole batch.
+    pub fn proven(&self) -> &Program {
+        self.batched.as_ref().unwrap_or(&self.single)
+    }
+
+    /// Inferences in one proof.
+    pub const fn batch(&self) -> u32 {
+        self.key.key().batch
     }
 
     /// The verification key, prepared.
@@ -137,7 +175,7 @@ impl ProvingKey {
         out
     }
 
-    /// Writes the key file: magic, table widths, section lengths, program, tree, codeword, BLAKE3 of all before.
+    /// Writes the key file: magic, table widths, batch, section lengths, program of one inference, tree, codeword, BLAKE3 of all before.
     ///
     /// # Errors
     /// Those of the writer.
@@ -147,9 +185,10 @@ impl ProvingKey {
             hasher.update(bytes);
             out.write_all(bytes)
         };
-        let program = program::to_bytes(&self.program);
+        let program = program::to_bytes(&self.single);
         put(MAGIC)?;
         put(&[self.lowered.widths.limb, self.lowered.widths.clamp])?;
+        put(&self.batch().to_le_bytes())?;
         for len in [program.len(), self.committed.tree.digests(), self.committed.codeword.len()] {
             put(&(len as u64).to_le_bytes())?;
         }
@@ -188,10 +227,13 @@ impl ProvingKey {
         }
         let widths = reader.take(2)?;
         let widths = Widths { limb: widths[0], clamp: widths[1] };
+        let mut number = |bytes: u64| -> Result<u64, ProvingKeyError> {
+            Ok(reader.take(bytes)?.iter().rev().fold(0, |v, &b| (v << 8) | u64::from(b)))
+        };
+        let batch = number(4)? as u32;
         let mut lengths = [0u64; 3];
         for n in &mut lengths {
-            let bytes = reader.take(8)?;
-            *n = bytes.iter().rev().fold(0, |v, &b| (v << 8) | u64::from(b));
+            *n = number(8)?;
         }
         let [program_len, digests, cells] = lengths;
         let program = reader.take(program_len)?;
@@ -212,8 +254,9 @@ impl ProvingKey {
         }
         let program = program::from_bytes(&program)?;
         let tree = MerkleTree::from_bytes(&digests).ok_or(ProvingKeyError::Damaged)?;
-        let lowered = lower_with(&program, widths).map_err(SetupError::from)?;
-        let key = Self::new(program, lowered, Some(Committed { codeword, tree }))?;
+        let batched = batched(&program, batch).map_err(SetupError::from)?;
+        let lowered = lower_with(batched.as_ref().unwrap_or(&program), widths).map_err(SetupError::from)?;
+        let key = Self::new(program, batched, batch, lowered, Some(Committed { codeword, tree }))?;
         let rows = 1usize << key.key.schedule().constants.domain_bits();
         let cells = rows << key.key.schedule().constants.fold;
         if key.committed.codeword.len() != cells || key.committed.tree.rows() != rows {

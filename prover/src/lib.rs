@@ -25,7 +25,7 @@ mod packed;
 mod prove;
 mod witness;
 
-pub use keys::{ProvingKey, ProvingKeyError, SetupError, setup};
+pub use keys::{ProvingKey, ProvingKeyError, SetupError, setup, setup_batch};
 pub use multiplicities::count_multiplicities;
-pub use prove::{ProveError, Proved, prove, prove_witness};
+pub use prove::{ProveError, Proved, prove, prove_batch, prove_witness};
 pub use witness::Witness;

@@ -10,6 +10,7 @@ use vinfer_circuits::functional::{
     AxisWeight, EvaluationClaim, Functional, add_row_weights, column_source, source_is_claimed, split_point,
 };
 use vinfer_circuits::mle::{eq_table, index_bits};
+use vinfer_circuits::program::batch::join;
 use vinfer_circuits::proof::Proof;
 use vinfer_circuits::statement::{Statement, raw_tensor};
 use vinfer_circuits::system::{Home, LeafOwner, PublicPort, Source, TableRows, domain_bits};
@@ -19,7 +20,7 @@ use vinfer_verifier::seed_transcript;
 use crate::commit::commit_base;
 use crate::contraction::{self, Factors};
 use crate::evaluate::evaluate;
-use crate::execute::{ExecuteError, run};
+use crate::execute::{ExecuteError, check_inputs, run};
 use crate::kernels::add_scaled;
 use crate::keys::{ProvingKey, place};
 use crate::logup::{self, Leaves};
@@ -36,6 +37,17 @@ pub enum ProveError {
     /// The inputs do not fit.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
+    /// Another number of samples than the key proves.
+    #[error(
+        "the key proves {batch} inferences at once, not {given}: give {batch} samples, or make keys for {given} \
+         (`vinfer setup --batch {given}`)"
+    )]
+    Batch {
+        /// Inferences in a proof of the key.
+        batch: u32,
+        /// Samples given.
+        given: usize,
+    },
     /// A public value is outside its type (a defect of the compiler).
     #[error("internal error: tensor `{0}` left its integer type; please report the model")]
     Range(String),
@@ -58,16 +70,33 @@ pub struct Proved {
     pub outputs: Vec<Vec<i32>>,
     /// Statement digest.
     pub statement: [u8; 32],
+    /// Digest of each inference.
+    pub inferences: Vec<[u8; 32]>,
 }
 
-/// Proves one inference on centred inputs (one tensor per input port), bound to the caller's context.
+/// Proves a batch: `samples[i]` holds one centred tensor per input port. The key's batch is the number of samples.
+///
+/// # Errors
+/// [`ProveError`].
+pub fn prove_batch(key: &ProvingKey, samples: &[Vec<Vec<i32>>], context: [u8; 32]) -> Result<Proved, ProveError> {
+    if samples.len() != key.batch() as usize {
+        return Err(ProveError::Batch { batch: key.batch(), given: samples.len() });
+    }
+    for sample in samples {
+        check_inputs(key.program(), sample)?;
+    }
+    prove(key, &join(samples), context)
+}
+
+/// Proves one inference on centred inputs (one tensor per input port), bound to the caller's context. With a key of a
+/// batch, each tensor holds the samples one after the other; so do the outputs.
 ///
 /// # Errors
 /// [`ProveError`].
 pub fn prove(key: &ProvingKey, inputs: &[Vec<i32>], context: [u8; 32]) -> Result<Proved, ProveError> {
-    let execution = info_span!("execute").in_scope(|| run(&key.program, inputs))?;
+    let execution = info_span!("execute").in_scope(|| run(key.proven(), inputs))?;
     let outputs: Vec<Vec<i32>> =
-        key.program.outputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
+        key.proven().outputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
     let statement = statement(key, inputs, &outputs, context)?;
     let mut witness = info_span!("witness").in_scope(|| Witness::new(key, &execution));
     let missing = info_span!("multiplicities").in_scope(|| count_multiplicities(key, &mut witness));
@@ -78,8 +107,9 @@ pub fn prove(key: &ProvingKey, inputs: &[Vec<i32>], context: [u8; 32]) -> Result
     let mut writer = Writer::new();
     statement.encode(&mut writer);
     proof.encode(&mut writer);
-    let digest = statement.digest(key.key.key().profile);
-    Ok(Proved { proof: writer.finish(), outputs, statement: digest })
+    let digest = statement.digest(key.key.key());
+    let inferences = statement.inferences(key.key.key());
+    Ok(Proved { proof: writer.finish(), outputs, statement: digest, inferences })
 }
 
 /// The statement of an execution.
@@ -120,7 +150,7 @@ pub fn prove_witness(key: &ProvingKey, statement: &Statement, witness: &Witness)
     }
     let committed = info_span!("commit").in_scope(|| commit_base(&vector, &schedule.witness));
     let witness_root = committed.tree.root();
-    let digest = statement.digest(key.key.key().profile);
+    let digest = statement.digest(key.key.key());
     let mut transcript = seed_transcript(key.key.key(), &key.key.digest(), &digest, &witness_root);
 
     // Lookups.

@@ -42,7 +42,7 @@ impl Witness {
     /// Fills every column but the multiplicities from an execution.
     pub fn new(key: &ProvingKey, execution: &Execution) -> Self {
         let inputs: Vec<Vec<i32>> =
-            key.program.inputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
+            key.proven().inputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
         let whole = &key.lowered.system;
         // Inputs are in the range of their types, so the selection exists.
         let system = whole.select(&inputs).map_or_else(|| whole.clone(), std::borrow::Cow::into_owned);
@@ -108,9 +108,9 @@ impl Witness {
         execution: &Execution,
         (op, extreme, marks, reduced): (usize, Option<u32>, u32, u8),
     ) {
-        let Op::Extremum(extremum) = &key.program.ops[op] else { return };
+        let Op::Extremum(extremum) = &key.proven().ops[op] else { return };
         let Some((output, order)) = value_column(key, extremum.output) else { return };
-        let values = &key.program.values;
+        let values = &key.proven().values;
         let (input, result) = (&values[extremum.input as usize], &values[extremum.output as usize]);
         let found = extremum.find(&execution.trace[extremum.input as usize], input, result);
         let found = to_column_order(&found, &self.system.columns[output as usize].dims, order, |v| v);

@@ -41,11 +41,12 @@ use context::{Context, NativeContext};
 use vinfer_circuits::codec::Reader;
 use vinfer_circuits::field::K;
 use vinfer_circuits::functional::EvaluationClaim;
+use vinfer_circuits::program::batch::slice;
 use vinfer_circuits::proof::{Proof, ProofShape};
 use vinfer_circuits::schedule::Schedule;
 use vinfer_circuits::soundness::Budget;
 use vinfer_circuits::statement::{Statement, centred_tensor, raw_tensor};
-use vinfer_circuits::system::{Home, Layout, PublicPort};
+use vinfer_circuits::system::{Home, Layout, PublicPort, System};
 
 /// What the caller demands of the statement; `None` accepts whatever the proof speaks of.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +70,10 @@ pub struct Verified {
     pub inputs: Vec<Vec<i32>>,
     /// Centred output tensors.
     pub outputs: Vec<Vec<i32>>,
+    /// Number of inferences: the tensors hold their samples one after the other.
+    pub batch: u32,
+    /// Digest of each inference.
+    pub inferences: Vec<[u8; 32]>,
     /// Context bytes.
     pub context: [u8; 32],
     /// Provable bits: `-log2` of the summed error terms.
@@ -100,10 +105,11 @@ impl PreparedKey {
     /// Prepares a key.
     ///
     /// # Errors
-    /// [`KeyError::System`] for an invalid system, [`KeyError::Security`] when the parameters miss the profile's provable
-    /// bits.
+    /// [`KeyError::System`] for an invalid system, [`KeyError::Batch`] for a batch that its ports do not have,
+    /// [`KeyError::Security`] when the parameters miss the profile's provable bits.
     pub fn new(key: VerifyingKey) -> Result<Self, KeyError> {
         key.system.validate()?;
+        key.check_batch()?;
         let layout = Layout::new(&key.system);
         let schedule = Schedule::new(key.profile, layout.witness_bits, layout.constant_bits);
         let budget = Budget::new(&key.system, &layout, &schedule);
@@ -150,12 +156,51 @@ impl PreparedKey {
         &self.budget
     }
 
-    /// Verifies a proof file; see [`verify`].
+    /// Verifies a proof file; see [`verify`]. The tensors expected of a batch hold its samples one after the other.
     ///
     /// # Errors
     /// [`VerifyError`].
     pub fn verify(&self, proof_file: &[u8], expected: &Expected) -> Result<Verified, VerifyError> {
-        // 1. The file is of this key and decodes canonically, to the last byte.
+        let (statement, proof) = self.open(proof_file)?;
+        check_context(&statement, expected)?;
+        let wanted = Wanted::new(&self.key.system, expected, 1)?;
+        wanted.check(&statement, 0, 1)?;
+        self.accept(&statement, &proof)
+    }
+
+    /// Verifies a proof file, and that one inference of its batch is the expected one: that at `index`, or any if `index`
+    /// is `None`. The expected tensors are those of one sample. Returns the position too.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; [`RejectReason::InputMismatch`] if no inference has the input, [`RejectReason::OutputMismatch`] if
+    /// none of those that have it has the output.
+    pub fn verify_inference(
+        &self,
+        proof_file: &[u8],
+        expected: &Expected,
+        index: Option<u32>,
+    ) -> Result<(Verified, u32), VerifyError> {
+        let batch = self.key.batch;
+        if index.is_some_and(|index| index >= batch) {
+            return Err(VerifyError::Expectation { what: "position in the batch" });
+        }
+        let (statement, proof) = self.open(proof_file)?;
+        check_context(&statement, expected)?;
+        let wanted = Wanted::new(&self.key.system, expected, batch)?;
+        let candidates = index.map_or(0..batch, |index| index..index.saturating_add(1));
+        let mut reason = RejectReason::InputMismatch;
+        for at in candidates {
+            match wanted.check(&statement, at, batch) {
+                Ok(()) => return Ok((self.accept(&statement, &proof)?, at)),
+                Err(RejectReason::OutputMismatch) => reason = RejectReason::OutputMismatch,
+                Err(_) => {}
+            }
+        }
+        Err(reason.into())
+    }
+
+    /// Statement and proof of a file that is of this key and decodes canonically, to the last byte.
+    fn open(&self, proof_file: &[u8]) -> Result<(Statement, Proof), VerifyError> {
         if Statement::peek_key_digest(proof_file)? != self.digest {
             return Err(VerifyError::WrongKey);
         }
@@ -163,10 +208,12 @@ impl PreparedKey {
         let statement = Statement::decode(&mut reader, &self.key.system)?;
         let proof = Proof::decode(&mut reader, &self.shape)?;
         reader.finish()?;
-        // 2. The statement is what the caller expects.
-        self.check_expected(&statement, expected)?;
-        // 3. The proof shows the statement.
-        let digest = self.verify_proof(&statement, &proof)?;
+        Ok((statement, proof))
+    }
+
+    /// The accepted statement, if the proof shows it.
+    fn accept(&self, statement: &Statement, proof: &Proof) -> Result<Verified, VerifyError> {
+        let digest = self.verify_proof(statement, proof)?;
         let centred = |ports: &[PublicPort], raw: &[Vec<u8>]| {
             ports.iter().zip(raw).map(|(p, t)| centred_tensor(t, p).unwrap_or_default()).collect()
         };
@@ -175,42 +222,12 @@ impl PreparedKey {
             key_digest: self.digest,
             inputs: centred(&self.key.system.inputs, &statement.inputs),
             outputs: centred(&self.key.system.outputs, &statement.outputs),
+            batch: self.key.batch,
+            inferences: statement.inferences(&self.key),
             context: statement.context,
             security_bits: self.budget.total_bits(),
             grinding_bits: self.budget.grinding_bits,
         })
-    }
-
-    fn check_expected(&self, statement: &Statement, expected: &Expected) -> Result<(), VerifyError> {
-        let raw = |what: &'static str, ports: &[PublicPort], tensors: &[Vec<i32>]| {
-            if ports.len() != tensors.len() {
-                return Err(VerifyError::Expectation { what });
-            }
-            ports
-                .iter()
-                .zip(tensors)
-                .map(|(port, tensor)| {
-                    if u64::try_from(tensor.len()).ok() != Some(port.len()) {
-                        return Err(VerifyError::Expectation { what });
-                    }
-                    raw_tensor(tensor, port).ok_or(VerifyError::Expectation { what })
-                })
-                .collect::<Result<Vec<Vec<u8>>, VerifyError>>()
-        };
-        if let Some(inputs) = &expected.inputs
-            && raw("input", &self.key.system.inputs, inputs)? != statement.inputs
-        {
-            return Err(RejectReason::InputMismatch.into());
-        }
-        if let Some(outputs) = &expected.outputs
-            && raw("output", &self.key.system.outputs, outputs)? != statement.outputs
-        {
-            return Err(RejectReason::OutputMismatch.into());
-        }
-        if expected.context.is_some_and(|c| c != statement.context) {
-            return Err(RejectReason::ContextMismatch.into());
-        }
-        Ok(())
     }
 
     /// The proof system itself: does `proof` show `statement`? Returns the statement digest.
@@ -232,7 +249,7 @@ impl PreparedKey {
         let selected = system.select(&public::inputs(system, statement)?);
         let system = &*selected.ok_or(RejectReason::Selection)?;
         // 2. Everything fixed so far enters the transcript before the first challenge.
-        let digest = statement.digest(self.key.profile);
+        let digest = statement.digest(&self.key);
         let transcript = seed_transcript(&self.key, &self.digest, &digest, &proof.witness_root);
         let mut ctx = NativeContext { transcript };
         // 3. Lookups, down to the leaves.
@@ -267,6 +284,51 @@ impl PreparedKey {
         };
         opening::discharge(&mut ctx, &self.schedule, &input, &proof.opening)?;
         Ok(digest)
+    }
+}
+
+fn check_context(statement: &Statement, expected: &Expected) -> Result<(), RejectReason> {
+    let same = expected.context.is_none_or(|context| context == statement.context);
+    if same { Ok(()) } else { Err(RejectReason::ContextMismatch) }
+}
+
+/// The raw tensors that a caller expects.
+struct Wanted {
+    inputs: Option<Vec<Vec<u8>>>,
+    outputs: Option<Vec<Vec<u8>>>,
+}
+
+impl Wanted {
+    /// `parts` is the number of such tensors in a tensor of the statement.
+    fn new(system: &System, expected: &Expected, parts: u32) -> Result<Self, VerifyError> {
+        let raw = |what: &'static str, ports: &[PublicPort], tensors: &Option<Vec<Vec<i32>>>| {
+            let misfit = VerifyError::Expectation { what };
+            let Some(tensors) = tensors else { return Ok(None) };
+            if ports.len() != tensors.len() {
+                return Err(misfit);
+            }
+            let one = |(port, tensor): (&PublicPort, &Vec<i32>)| {
+                let len = u64::try_from(tensor.len()).ok()?.checked_mul(u64::from(parts))?;
+                if len == port.len() { raw_tensor(tensor, port) } else { None }
+            };
+            ports.iter().zip(tensors).map(one).collect::<Option<Vec<_>>>().map(Some).ok_or(misfit)
+        };
+        Ok(Self {
+            inputs: raw("input", &system.inputs, &expected.inputs)?,
+            outputs: raw("output", &system.outputs, &expected.outputs)?,
+        })
+    }
+
+    /// Whether part `at` of every tensor is the wanted one.
+    fn check(&self, statement: &Statement, at: u32, parts: u32) -> Result<(), RejectReason> {
+        let same = |wanted: &Option<Vec<Vec<u8>>>, tensors: &[Vec<u8>]| {
+            let part = |(want, tensor): (&Vec<u8>, &Vec<u8>)| slice(tensor, at, parts) == want.as_slice();
+            wanted.as_ref().is_none_or(|wanted| wanted.iter().zip(tensors).all(part))
+        };
+        if !same(&self.inputs, &statement.inputs) {
+            return Err(RejectReason::InputMismatch);
+        }
+        if same(&self.outputs, &statement.outputs) { Ok(()) } else { Err(RejectReason::OutputMismatch) }
     }
 }
 

@@ -122,14 +122,14 @@ fn statement_and_key_come_before_the_first_challenge() {
         assert_ne!(first(&statement), original);
     }
     // A byte that moves from the inputs to the outputs, or from one tensor to the next, is another statement.
-    let profile = honest.verifier.key().profile;
-    let digest = honest.statement.digest(profile);
+    let key = honest.verifier.key();
+    let digest = honest.statement.digest(key);
     let mut moved = honest.statement.clone();
     let byte = moved.inputs[0].pop().unwrap();
     moved.outputs[0].insert(0, byte);
-    assert_ne!(moved.digest(profile), digest);
+    assert_ne!(moved.digest(key), digest);
     let mut split = honest.statement.clone();
     let tail = split.inputs[0].split_off(2);
     split.inputs.push(tail);
-    assert_ne!(split.digest(profile), digest);
+    assert_ne!(split.digest(key), digest);
 }

@@ -57,13 +57,17 @@ impl Lowering<'_> {
                 self.value_sources(*input, view.column, &maps)
             }
             PartSource::Constant { data } => {
+                // Constants that repeat along the outermost axis (the samples of a batch) are committed once.
+                let own = data.len() / dims[0] as usize;
+                let repeats = dims[0] > 1 && data.len() > 1 && data.chunks(own).all(|chunk| *chunk == data[..own]);
+                let data = if repeats { &data[..own] } else { data };
+                let (constant_dims, maps) = if data.len() == 1 {
+                    (vec![1], vec![AxisMap::Sum])
+                } else {
+                    let skipped = usize::from(repeats);
+                    (dims[skipped..].to_vec(), same_maps(dims.len())[skipped..].to_vec())
+                };
                 let parts = self.constant_parts(output, data);
-                let mut constant_dims = dims.clone();
-                let single = data.len() == 1;
-                if single {
-                    constant_dims = vec![1];
-                }
-                let maps = if single { vec![AxisMap::Sum] } else { same_maps(dims.len()) };
                 parts
                     .into_iter()
                     .map(|cells| {

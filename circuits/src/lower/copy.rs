@@ -8,7 +8,7 @@ use super::Lowering;
 use super::views::{Signal, View};
 use crate::ops::row_major_strides;
 use crate::program::ValueId;
-use crate::system::{AxisMap, ColumnId, Home, IndexList};
+use crate::system::{AxisMap, ColumnId, Home, IndexList, domain_len};
 
 impl Lowering<'_> {
     /// The output of a reshape in a column of its own.
@@ -39,25 +39,40 @@ impl Lowering<'_> {
     /// Equates the elements of a view, in logical order, with the cells of a column of the same value in row-major order.
     fn copy_cells(&mut self, value: ValueId, view: &View, column: ColumnId) {
         let dims = self.column_dims(view.column).to_vec();
-        let strides = row_major_strides(&dims);
         let order = self.full_order(view);
-        let count = self.program.values[value as usize].len() as u32;
+        let own = self.column_dims(column).to_vec();
+        // An outermost axis that both columns have (the samples of a batch) stays an axis, so that the list is as long as
+        // one sample.
+        let shared = match (view.axes.first().map(Vec::as_slice), order.first(), own.first()) {
+            (Some(&[0]), Some(0), Some(&size)) if own.len() > 1 && dims.len() > 1 && size > 1 => dims[0] == size,
+            _ => false,
+        };
+        let skipped = usize::from(shared);
+        let (inner, strides) = (&dims[skipped..], row_major_strides(&dims));
+        let count: u32 = inner.iter().product();
         let in_order = order.iter().enumerate().all(|(at, &axis)| at == usize::from(axis));
         let list = if in_order {
             IndexList::Identity(count)
         } else {
             let mut cells = vec![0u32];
-            for &axis in &order {
+            for &axis in &order[skipped..] {
                 let (size, stride) = (dims[axis as usize], strides[axis as usize] as u32);
                 cells = cells.iter().flat_map(|&base| (0..size).map(move |i| base + i * stride)).collect();
             }
             IndexList::List(cells)
         };
-        let from = AxisMap::Gather { axis: 0, span: dims.len() as u8, list };
-        let span = self.column_dims(column).len() as u8;
-        let to = AxisMap::Gather { axis: 0, span, list: IndexList::Identity(count) };
-        let (x, y) = (self.value_sources(value, view.column, &[from]), self.value_sources(value, column, &[to]));
-        self.equate(vec![count], x, y);
+        // Outermost is what pads more.
+        let (domain, outer) = match shared {
+            false => (vec![count], 0),
+            true if domain_len(&[dims[0], count]) < domain_len(&[count, dims[0]]) => (vec![dims[0], count], 1),
+            true => (vec![count, dims[0]], 0),
+        };
+        let mut from = vec![AxisMap::Same { axis: 1 - outer }; skipped];
+        let mut to = from.clone();
+        from.push(AxisMap::Gather { axis: outer, span: inner.len() as u8, list });
+        to.push(AxisMap::Gather { axis: outer, span: (own.len() - skipped) as u8, list: IndexList::Identity(count) });
+        let (x, y) = (self.value_sources(value, view.column, &from), self.value_sources(value, column, &to));
+        self.equate(domain, x, y);
     }
 
     /// Marks a logical axis of a value's own view as one piece: a reshape that would split it copies instead.

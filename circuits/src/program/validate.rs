@@ -53,8 +53,11 @@ pub const MAX_PRODUCT: u128 = 1 << 61;
 /// Most rows of one function table.
 const MAX_TABLE: i64 = 1 << 20;
 
+/// Most axes of a tensor: eight of a model, and the samples of a batch.
+pub(super) const MAX_AXES: usize = 9;
+
 /// Most elements one tensor may hold.
-const MAX_ELEMENTS: u64 = 1 << 28;
+pub(super) const MAX_ELEMENTS: u64 = 1 << 28;
 
 impl Program {
     /// Checks every rule.
@@ -65,7 +68,7 @@ impl Program {
         for value in &self.values {
             let count = value.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(u64::from(d)));
             let q = &value.quantisation;
-            let ok = value.shape.len() <= 8
+            let ok = value.shape.len() <= MAX_AXES
                 && count.is_some_and(|n| (1..=MAX_ELEMENTS).contains(&n))
                 && q.is_exact()
                 && (q.int_type != IntType::F32 || q.zero_point == 0)

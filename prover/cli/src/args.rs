@@ -58,7 +58,7 @@ pub(crate) enum Command {
     Setup(Setup),
     /// Run a program without proving, exactly as ONNX Runtime does
     Run(Run),
-    /// Run a program on one sample and prove the result
+    /// Run a program on a sample, or a batch of samples, and prove the results
     Prove(Prove),
     /// Check a proof
     Verify(Verify),
@@ -182,9 +182,15 @@ pub(crate) struct Setup {
     /// Program made by `vinfer compile`
     #[arg(value_name = "MODEL.vinfer")]
     pub(crate) program: PathBuf,
+    /// Inferences in one proof [default: 1, or those of --check's key]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) batch: Option<u32>,
     /// Directory to write `vk` and `pk` into; created if absent
-    #[arg(short, long, value_name = "KEYDIR")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "KEYDIR", required_unless_present = "check")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write nothing, check that this is the verifying key of the program
+    #[arg(long, value_name = "VK", conflicts_with = "output")]
+    pub(crate) check: Option<PathBuf>,
 }
 
 /// Arguments of `run`.
@@ -213,9 +219,9 @@ pub(crate) struct Prove {
     /// Inputs: .npz, .npy or .json, one array per graph input, first axis = sample
     #[arg(long, value_name = "IN.npz")]
     pub(crate) input: PathBuf,
-    /// Sample to prove
-    #[arg(long, value_name = "I", default_value_t = 0)]
-    pub(crate) index: u64,
+    /// Sample `I`, or samples `A..B` (B excluded), as many as the key proves at once [default: the first ones]
+    #[arg(long, value_name = "I | A..B", value_parser = parse_samples)]
+    pub(crate) index: Option<Range<u64>>,
     /// 32 bytes in hexadecimal that the proof is bound to [default: zeros]
     #[arg(long, value_name = "HEX32", value_parser = parse_context)]
     pub(crate) context: Option<[u8; 32]>,
@@ -237,9 +243,12 @@ pub(crate) struct Verify {
     /// Demand that the proof is for this input
     #[arg(long, value_name = "IN.npz")]
     pub(crate) input: Option<PathBuf>,
-    /// Sample of --input (and of --output, where it has several) [default: 0]
-    #[arg(long, value_name = "I", requires = "arrays")]
-    pub(crate) index: Option<u64>,
+    /// Sample of --input and --output (of one sample: that), or samples `A..B` for a whole batch [default: the first ones]
+    #[arg(long, value_name = "I | A..B", requires = "arrays", value_parser = parse_samples)]
+    pub(crate) index: Option<Range<u64>>,
+    /// Compare the sample with inference K of the batch only [default: with a single sample, any]
+    #[arg(long, value_name = "K", requires = "arrays")]
+    pub(crate) inference: Option<u32>,
     /// Demand that the proof is for this output
     #[arg(long, value_name = "OUT.npz")]
     pub(crate) output: Option<PathBuf>,

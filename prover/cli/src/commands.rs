@@ -14,7 +14,7 @@ pub(crate) mod verify;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use vinfer_circuits::program::{self, Program};
+use vinfer_circuits::program::{self, Program, batch};
 
 use crate::error::CliError;
 use crate::files;
@@ -26,6 +26,9 @@ const MAX_PROGRAM_BYTES: u64 = 16 << 30;
 
 /// Longest model read: ONNX files end at 2 GiB, larger weights lie beside them.
 const MAX_MODEL_BYTES: u64 = 2 << 30;
+
+/// Longest verifying key or proof read.
+const MAX_KEY_BYTES: u64 = 1 << 30;
 
 /// Reads and validates a program file.
 fn read_program(path: &Path) -> Result<Program, CliError> {
@@ -52,6 +55,20 @@ fn outputs_json(arrays: &[(String, Tensor)]) -> Value {
 /// One sample's outputs as arrays in their declared type.
 fn sample_arrays(ports: &[PortSpec], outputs: Sample) -> Vec<(String, Tensor)> {
     output_arrays(ports, &[outputs])
+}
+
+/// The samples of a batch's tensors.
+fn split_batch(tensors: &Sample, count: u32) -> Vec<Sample> {
+    (0..count).map(|index| batch::sample(tensors, index, count)).collect()
+}
+
+/// What a proof says, for people: the digest of every inference, if it is not that of the statement, and its outputs.
+fn inferences_text(ports: &[PortSpec], samples: &[Sample], digests: &[[u8; 32]]) -> String {
+    let line = |(index, (sample, digest)): (usize, (&Sample, &[u8; 32]))| {
+        let own = outputs_text(&sample_arrays(ports, sample.clone()));
+        if samples.len() == 1 { own } else { format!("  inference {index}  {}\n{own}", hex::encode(digest)) }
+    };
+    samples.iter().zip(digests).enumerate().map(line).collect()
 }
 
 /// Short lines that show outputs to people: `  y  float32 [1, 10]  -3.2 7.1 ..  (largest: 1)`.

@@ -13,12 +13,12 @@ use vinfer_circuits::system::PublicPort;
 use vinfer_verifier::{KeyError, PreparedKey, VerifyError};
 
 use vinfer_compiler::{CompileError, Compiled};
-use vinfer_prover::{ProveError, ProvingKeyError, SetupError};
+use vinfer_prover::{ProvingKeyError, SetupError};
 use vinfer_quantiser::QuantiseError;
 
 pub(crate) use stages::{Measured, arbitrary_input, measure};
 pub(crate) use vinfer_compiler::{CompileError as Problem, Inspection, NodeInfo, Options, Row};
-pub(crate) use vinfer_prover::{Proved, ProvingKey};
+pub(crate) use vinfer_prover::{ProveError, Proved, ProvingKey};
 pub(crate) use vinfer_verifier::{Expected, Verified};
 
 use crate::ports::{PortSpec, Sample};
@@ -119,12 +119,12 @@ pub(crate) fn lower(program: &Program) -> Result<Lowered, EngineError> {
     Ok(vinfer_circuits::lower::lower(program)?)
 }
 
-/// Makes the keys of a program.
+/// Makes the keys of a program, for `batch` inferences in one proof.
 ///
 /// # Errors
-/// The program is beyond what is proven.
-pub(crate) fn setup(program: &Program) -> Result<Keys, EngineError> {
-    let (pk, vk) = vinfer_prover::setup(program)?;
+/// The program, or the batch, is beyond what is proven.
+pub(crate) fn setup(program: &Program, batch: u32) -> Result<Keys, EngineError> {
+    let (pk, vk) = vinfer_prover::setup_batch(program, batch)?;
     Ok(Keys { vk, pk })
 }
 
@@ -136,12 +136,13 @@ pub(crate) fn proving_key(source: &mut dyn Read, len: u64) -> Result<ProvingKey,
     Ok(ProvingKey::read_from(source, len)?)
 }
 
-/// Runs the key's program on centred inputs and proves the result.
+/// Runs the key's program on the centred inputs of each sample, as many as the key proves at once, and proves the
+/// results.
 ///
 /// # Errors
 /// The inputs do not fit the program.
-pub(crate) fn prove(key: &ProvingKey, inputs: &Sample, context: [u8; 32]) -> Result<Proved, EngineError> {
-    let proved = vinfer_prover::prove(key, inputs, context)?;
+pub(crate) fn prove(key: &ProvingKey, samples: &[Sample], context: [u8; 32]) -> Result<Proved, EngineError> {
+    let proved = vinfer_prover::prove_batch(key, samples, context)?;
     // A proof that does not verify is a defect; it never leaves the prover.
     key.verifying_key().verify(&proved.proof, &Expected::default()).map_err(EngineError::SelfCheck)?;
     Ok(proved)
@@ -159,14 +160,29 @@ impl VerifyingKey {
         Ok(Self(PreparedKey::from_bytes(bytes)?))
     }
 
+    /// Inferences in one proof.
+    pub(crate) fn batch(&self) -> u32 {
+        self.0.key().batch
+    }
+
     /// The graph inputs.
     pub(crate) fn inputs(&self) -> Vec<PortSpec> {
-        self.0.key().system.inputs.iter().map(port_spec).collect()
+        self.ports(&self.0.key().system.inputs)
     }
 
     /// The graph outputs.
     pub(crate) fn outputs(&self) -> Vec<PortSpec> {
-        self.0.key().system.outputs.iter().map(port_spec).collect()
+        self.ports(&self.0.key().system.outputs)
+    }
+
+    fn ports(&self, ports: &[PublicPort]) -> Vec<PortSpec> {
+        // Of a batch, the samples are the outermost axis.
+        let skipped = usize::from(self.batch() > 1);
+        let spec = |port: &PublicPort| {
+            let shape = port.shape.get(skipped..).unwrap_or_default();
+            PortSpec::new(&port.name, port.port_type, shape, port.leading_batch, port.quantisation)
+        };
+        ports.iter().map(spec).collect()
     }
 
     /// Checks a proof file and what the caller demands of it.
@@ -175,6 +191,20 @@ impl VerifyingKey {
     /// The proof is malformed, or rejected ([`EngineError::is_rejection`]).
     pub(crate) fn verify(&self, proof: &[u8], expected: &Expected) -> Result<Verified, EngineError> {
         Ok(self.0.verify(proof, expected)?)
+    }
+
+    /// Checks a proof file, and that one inference of its batch, at `index` or any, is the one that the caller demands;
+    /// returns its position too.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub(crate) fn verify_inference(
+        &self,
+        proof: &[u8],
+        expected: &Expected,
+        index: Option<u32>,
+    ) -> Result<(Verified, u32), EngineError> {
+        Ok(self.0.verify_inference(proof, expected, index)?)
     }
 
     /// A proof file that claims other outputs, everything else unchanged: what a cheating prover would send.
@@ -196,8 +226,4 @@ impl VerifyingKey {
         statement.outputs = system.outputs.iter().zip(outputs).map(raw).collect::<Option<_>>().ok_or_else(misfit)?;
         Ok([head(&statement).as_slice(), body].concat())
     }
-}
-
-fn port_spec(port: &PublicPort) -> PortSpec {
-    PortSpec::new(&port.name, port.port_type, &port.shape, port.leading_batch, port.quantisation)
 }

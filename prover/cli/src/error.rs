@@ -78,9 +78,12 @@ pub(crate) enum CliError {
     },
     /// The proof is valid for another output than the caller's.
     #[error(
-        "the proof is for another output: `{name}` element {element} is {proven} in the proof, {expected} in {path}"
+        "the proof is for another output: {}`{name}` element {element} is {proven} in the proof, {expected} in {path}",
+        inference.map_or_else(String::new, |k| format!("inference {k}, "))
     )]
     OtherOutput {
+        /// Position in the batch, of a proof of several.
+        inference: Option<u32>,
         /// Name of the output.
         name: String,
         /// Flat index of the first difference.
@@ -92,6 +95,46 @@ pub(crate) enum CliError {
         /// The caller's file.
         path: PathBuf,
     },
+    /// No inference of the batch has the caller's output.
+    #[error("the proof is for other outputs: none of its {batch} inferences has the output in {path}")]
+    NoSuchOutput {
+        /// Inferences in the proof.
+        batch: u32,
+        /// The caller's file.
+        path: PathBuf,
+    },
+    /// Neither one sample nor as many as the batch has.
+    #[error(
+        "the proof is for {batch} inferences: compare one sample (`--index I`) or all of them in order \
+         (`--index A..B` of {batch} samples), not {given}"
+    )]
+    BatchSamples {
+        /// Inferences in the proof.
+        batch: u32,
+        /// Samples given.
+        given: u64,
+    },
+    /// The key is that of another program, or of another batch of it.
+    #[error("{path} is not the verifying key of {program}")]
+    OtherKey {
+        /// The key.
+        path: PathBuf,
+        /// The program.
+        program: PathBuf,
+    },
+    /// The key is for another batch than demanded.
+    #[error("{path} is for {batch} inferences in one proof, not {expected}")]
+    OtherBatch {
+        /// The key.
+        path: PathBuf,
+        /// Its batch.
+        batch: u32,
+        /// The batch demanded.
+        expected: u32,
+    },
+    /// Nowhere to write keys to, and none to check.
+    #[error("name a directory for the keys (`-o KEYDIR`), or a key to check (`--check VK`)")]
+    NoKeyPath,
     /// The proving service refuses.
     #[error(transparent)]
     Service(#[from] vinfer_service::ServiceError),
@@ -135,7 +178,8 @@ impl CliError {
     /// Whether a proof was checked and found false, or about something else than the caller demands.
     pub(crate) fn is_rejection(&self) -> bool {
         match self {
-            Self::OtherOutput { .. } => true,
+            Self::OtherOutput { .. } | Self::NoSuchOutput { .. } => true,
+            Self::OtherKey { .. } | Self::OtherBatch { .. } => true,
             // The transparency log is not what it says.
             Self::Service(error) => error.code == vinfer_service::error::Code::Conflict,
             Self::Client(error) => matches!(error, vinfer_client::ClientError::Untrusted(_)),
@@ -162,7 +206,10 @@ impl CliError {
             Self::Program { .. } => "program",
             Self::Execute(_) => "execute",
             Self::Engine { source, .. } => source.code(),
-            Self::OtherOutput { .. } => "other_output",
+            Self::OtherOutput { .. } | Self::NoSuchOutput { .. } => "other_output",
+            Self::BatchSamples { .. } => "batch",
+            Self::OtherKey { .. } | Self::OtherBatch { .. } => "other_key",
+            Self::NoKeyPath => "usage",
             Self::Service(error) => error.code.name(),
             Self::Client(error) => error.code(),
             Self::NotReady(_) => "not_ready",

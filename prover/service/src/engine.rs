@@ -78,7 +78,7 @@ impl Runner {
             inputs: raw(self.inputs(), inputs)?,
             outputs: raw(self.outputs(), outputs)?,
         };
-        Some(Digest(statement.digest(self.key.key().profile)))
+        Some(Digest(statement.digest(self.key.key())))
     }
 }
 

@@ -57,7 +57,7 @@ impl Witness {
     pub(super) fn fill_requant(&mut self, key: &ProvingKey, execution: &Execution, step: &RequantStep) {
         let system = &key.lowered.system;
         let instance = &system.instances[step.instance as usize];
-        let op = &key.program.ops[step.op];
+        let op = &key.proven().ops[step.op];
         let Some((column, order)) = value_column(key, op.output()) else { return };
         let dims = &system.columns[column as usize].dims;
         let all = to_column_order(&execution.accumulators[step.op], dims, order, |acc| acc);

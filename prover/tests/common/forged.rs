@@ -23,7 +23,7 @@ pub(crate) fn neighbour(program: &Program, value: u32, v: i32, up: bool) -> i32 
 
 /// The execution with the result of operation `index` replaced by `change(cells)`.
 pub(crate) fn execution(honest: &Honest, index: usize, change: impl FnOnce(&mut Vec<i32>)) -> Execution {
-    let program = honest.key.program();
+    let program = honest.key.proven();
     let mut whole = run(program, &honest.inputs).unwrap();
     let forged = program.ops[index].output() as usize;
     change(&mut whole.trace[forged]);
@@ -44,6 +44,6 @@ pub(crate) fn execution(honest: &Honest, index: usize, change: impl FnOnce(&mut 
 /// Statement and witness of an execution.
 pub(crate) fn claim(honest: &Honest, execution: &Execution) -> (Statement, Witness) {
     let outputs: Vec<Vec<i32>> =
-        honest.key.program().outputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
+        honest.key.proven().outputs.iter().map(|p| execution.trace[p.value as usize].clone()).collect();
     (statement(&honest.verifier, &honest.inputs, &outputs), Witness::new(&honest.key, execution))
 }

@@ -10,7 +10,7 @@ use vinfer_circuits::proof::Proof;
 use vinfer_circuits::statement::{Statement, raw_tensor};
 use vinfer_circuits::system::PublicPort;
 use vinfer_prover::execute::run;
-use vinfer_prover::{ProvingKey, Witness, count_multiplicities, prove_witness, setup};
+use vinfer_prover::{ProvingKey, Witness, count_multiplicities, prove_witness, setup_batch};
 use vinfer_verifier::{PreparedKey, RejectReason};
 
 /// A model with one honest execution.
@@ -44,7 +44,13 @@ pub(crate) fn statement(key: &PreparedKey, inputs: &[Vec<i32>], outputs: &[Vec<i
 
 impl Honest {
     pub(crate) fn new(program: &Program, inputs: Vec<Vec<i32>>) -> Self {
-        let (key, vk) = setup(program).unwrap();
+        Self::batch(program, 1, inputs)
+    }
+
+    /// A batch of `count`; each input holds its samples one after the other.
+    pub(crate) fn batch(program: &Program, count: u32, inputs: Vec<Vec<i32>>) -> Self {
+        let (key, vk) = setup_batch(program, count).unwrap();
+        let program = key.proven();
         let verifier = PreparedKey::from_bytes(&vk).unwrap();
         let execution = run(program, &inputs).unwrap();
         let outputs: Vec<Vec<i32>> =
@@ -57,7 +63,7 @@ impl Honest {
 
     /// Cells of the constant columns (the proving key keeps them to itself; lowering again gives the same).
     pub(crate) fn constants(&self) -> &[(u32, Vec<F>)] {
-        self.constants.get_or_init(|| lower(self.key.program()).unwrap().constants)
+        self.constants.get_or_init(|| lower(self.key.proven()).unwrap().constants)
     }
 
     /// A proof of the statement, from the honest witness.

@@ -63,7 +63,7 @@ impl Recorder {
 /// The transcript of a proof up to its opening.
 pub(crate) fn before_opening(honest: &Honest, statement: &Statement, proof: &Proof) -> Recorder {
     let key = honest.verifier.key();
-    let digest = statement.digest(key.profile);
+    let digest = statement.digest(key);
     let transcript = seed_transcript(key, &honest.verifier.digest(), &digest, &proof.witness_root);
     let mut r = Recorder { transcript, log: Vec::new(), challenges: Vec::new() };
     let _ = r.challenge("lookup beta");

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use super::{Rule, check_requant};
+use super::{MAX_AXES, Rule, check_requant};
 use crate::ops::{Arrange, AxisIndices, Embed, Extremum, ExtremumResult, MatMul, Multiply, Operand, PartSource};
 use crate::program::{IntType, Program, Value};
 
@@ -32,7 +32,7 @@ impl Program {
                 Ok((&value.shape, (i64::from(q.lo()), i64::from(q.hi()))))
             }
             Operand::Constant { shape, data, lo, hi } => {
-                let ok = shape.len() <= 8
+                let ok = shape.len() <= MAX_AXES
                     && len_of(shape) == data.len() as u64
                     && lo <= hi
                     && *lo >= -65535

@@ -36,7 +36,7 @@ pub(crate) fn run(json: bool) -> Result<Outcome, CliError> {
     say(format!("compile  {} operations", program.ops.len()));
 
     let progress = Progress::start("making keys");
-    let keys = engine::setup(&program).map_err(failed)?;
+    let keys = engine::setup(&program, 1).map_err(failed)?;
     let key = keys.pk;
     drop(progress);
     say(format!("setup    verifying key {}", report::bytes(keys.vk.len() as u64)));
@@ -46,7 +46,7 @@ pub(crate) fn run(json: bool) -> Result<Outcome, CliError> {
     let input = samples.into_iter().next().unwrap_or_default();
     let progress = Progress::start("proving");
     let watch = Stopwatch::start();
-    let proved = engine::prove(&key, &input, [0; 32]).map_err(failed)?;
+    let proved = engine::prove(&key, std::slice::from_ref(&input), [0; 32]).map_err(failed)?;
     let prove_seconds = watch.elapsed().wall;
     drop(progress);
     let ports = PortSpec::outputs(&program);

@@ -47,15 +47,20 @@ pub(crate) fn read_sample(path: &Path, ports: &[PortSpec], index: u64) -> Result
     read(&mut file, ports, index..index.saturating_add(1))
 }
 
-/// Reads one sample of every output in its declared type: sample `index`, or the only one of a one-sample file.
+/// Reads samples of every output in their declared types: samples `range`, or the only one of a one-sample file.
 ///
 /// # Errors
 /// The file's arrays are not exactly those the ports declare.
-pub(crate) fn read_expected_outputs(path: &Path, ports: &[PortSpec], index: u64) -> Result<Vec<Data>, PortError> {
+pub(crate) fn read_expected_outputs(
+    path: &Path,
+    ports: &[PortSpec],
+    range: Range<u64>,
+) -> Result<Vec<Vec<Data>>, PortError> {
     let (mut file, samples) = open(path, ports)?;
-    let index = if samples == 1 { 0 } else { index };
-    check_index(index, samples)?;
-    read(&mut file, ports, index..index + 1)
+    let one = samples == 1 && range.end - range.start == 1;
+    let range = if one { 0..1 } else { range };
+    check_index(range.end - 1, samples)?;
+    range.map(|index| read(&mut file, ports, index..index + 1)).collect()
 }
 
 /// Opens the file and checks names, types, shapes and sample counts; returns the number of samples.

@@ -1,6 +1,7 @@
 //! The binary from outside: arguments, files, exit codes.
 
 mod bad_input;
+mod batches;
 mod models;
 mod onnx;
 mod proofs;
