@@ -125,7 +125,16 @@ mod tests {
 
     #[test]
     fn bad_command_lines_are_refused() {
-        for line in ["", "all", "table --models", "table --runs 0", "compare --models mlp4m", "table --fast 1", "table --most 9", "gpt2 --most 9"] {
+        for line in [
+            "",
+            "all",
+            "table --models",
+            "table --runs 0",
+            "compare --models mlp4m",
+            "table --fast 1",
+            "table --most 9",
+            "gpt2 --most 9",
+        ] {
             assert!(matches!(parse(line), Err(BenchError::Usage { .. })), "{line}");
         }
     }

@@ -24,6 +24,10 @@ const LEAST: f64 = 1e4;
 const SIDE: i64 = 8;
 /// Batches that every model is measured with.
 const BATCHES: [usize; 2] = [1, 16];
+/// Head of the table that is printed.
+const HEAD: &str = "\
+| model | parameters | activations | batch | setup CPU s | prove CPU s | per inference | peak RSS MB | proof KB | verify ms |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 /// Models whose batch has more activations than this are not measured with `--most` at its default.
 const MOST_ACTIVATIONS: u64 = 1 << 21;
 
@@ -48,8 +52,7 @@ const FIGURES: [(&str, &str, bool); 4] = [
 pub(crate) fn run(args: &Args, places: &Places, cli: &Cli) -> Result<(), BenchError> {
     let mut points = Vec::new();
     let mut records = Vec::new();
-    println!("| model | parameters | activations | batch | setup CPU s | prove CPU s | per inference | peak RSS MB | proof KB | verify ms |");
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("{HEAD}");
     let mut size = LEAST;
     while size <= args.most as f64 * 1.001 {
         for (kind, model) in [("perceptron", perceptron(size)), ("convolutions", convolutional(size, SIDE))] {
@@ -69,7 +72,8 @@ pub(crate) fn run(args: &Args, places: &Places, cli: &Cli) -> Result<(), BenchEr
     for ((name, unit, _), fit) in FIGURES.iter().zip(&fits) {
         println!("{name} ({unit}): {}", fit.describe());
     }
-    let fitted: Vec<Value> = FIGURES.iter().zip(&fits).map(|((name, _, _), fit)| json!({ "figure": name, "fit": fit.describe() })).collect();
+    let fitted: Vec<Value> =
+        FIGURES.iter().zip(&fits).map(|((name, _, _), fit)| json!({ "figure": name, "fit": fit.describe() })).collect();
     let results = places.results("scaling");
     write(&results, json!({ "about": cli.about(places), "points": records, "fits": fitted }).to_string().as_bytes())?;
     let picture = results.with_extension("svg");
@@ -80,8 +84,7 @@ pub(crate) fn run(args: &Args, places: &Places, cli: &Cli) -> Result<(), BenchEr
 
 /// Runs `gpt2`: the blocks of GPT-2 small on 16 embedded tokens, with and without its layer normalisations.
 pub(crate) fn gpt2(args: &Args, places: &Places, cli: &Cli) -> Result<(), BenchError> {
-    println!("| model | parameters | activations | batch | setup CPU s | prove CPU s | per inference | peak RSS MB | proof KB | verify ms |");
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("{HEAD}");
     for normalised in [true, false] {
         let shape = Transformer { tokens: 16, width: 768, heads: 12, layers: args.layers, vocabulary: 0, normalised };
         let model = transformer(shape);

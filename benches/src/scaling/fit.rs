@@ -22,7 +22,8 @@ impl Fit {
         let mut used = vec![0, 1, 2];
         let coefficients = loop {
             let solved = solve(&equations, &used);
-            let negative = used.iter().copied().filter(|&i| solved[i] < 0.0).min_by(|&a, &b| solved[a].total_cmp(&solved[b]));
+            let negative =
+                used.iter().copied().filter(|&i| solved[i] < 0.0).min_by(|&a, &b| solved[a].total_cmp(&solved[b]));
             match negative {
                 Some(worst) => used.retain(|&i| i != worst),
                 None => break solved,
@@ -30,7 +31,8 @@ impl Fit {
         };
         let mut fit = Self { coefficients, logarithmic, error: 0.0 };
         let errors = points.iter().filter(|p| p.figures[at] > 0.0);
-        let errors: Vec<f64> = errors.map(|p| (fit.at(p.parameters, p.activations) / p.figures[at] - 1.0).abs()).collect();
+        let errors: Vec<f64> =
+            errors.map(|p| (fit.at(p.parameters, p.activations) / p.figures[at] - 1.0).abs()).collect();
         fit.error = errors.iter().sum::<f64>() / (errors.len() as f64).max(1.0);
         fit
     }
@@ -63,7 +65,8 @@ fn solve(equations: &[([f64; 3], f64)], used: &[usize]) -> [f64; 3] {
     let n = used.len();
     let mut matrix = vec![vec![0.0; n + 1]; n];
     // Columns are scaled to one, against rounding.
-    let scale: Vec<f64> = used.iter().map(|&i| equations.iter().map(|(f, y)| (f[i] / y).abs()).fold(1e-300, f64::max)).collect();
+    let scale: Vec<f64> =
+        used.iter().map(|&i| equations.iter().map(|(f, y)| (f[i] / y).abs()).fold(1e-300, f64::max)).collect();
     for (features, y) in equations {
         let row: Vec<f64> = used.iter().zip(&scale).map(|(&i, s)| features[i] / y / s).collect();
         for (a, line) in matrix.iter_mut().enumerate() {
@@ -79,8 +82,7 @@ fn solve(equations: &[([f64; 3], f64)], used: &[usize]) -> [f64; 3] {
         if row[pivot].abs() < 1e-14 {
             continue;
         }
-        for (at, line) in matrix.iter_mut().enumerate().filter(|&(at, _)| at != pivot) {
-            let _ = at;
+        for (_, line) in matrix.iter_mut().enumerate().filter(|&(at, _)| at != pivot) {
             let factor = line[pivot] / row[pivot];
             line.iter_mut().zip(&row).for_each(|(cell, r)| *cell -= factor * r);
         }
@@ -114,7 +116,8 @@ mod tests {
 
     #[test]
     fn no_coefficient_is_negative() {
-        let point = |p: f64, y: f64| Point { series: String::new(), parameters: p, activations: 1e9 / p, figures: vec![y] };
+        let point =
+            |p: f64, y: f64| Point { series: String::new(), parameters: p, activations: 1e9 / p, figures: vec![y] };
         let points: Vec<Point> = [(1e4, 1.0), (1e5, 2.0), (1e6, 9.0), (1e7, 80.0)].map(|(p, y)| point(p, y)).into();
         assert!(Fit::new(&points, 0, false).coefficients.iter().all(|&c| c >= 0.0));
     }

@@ -30,7 +30,13 @@ impl Graph {
     /// An empty graph; equal seeds give equal weights.
     pub(super) fn new(seed: u64) -> Self {
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        Self { proto: GraphProto { name: Some(b"random".to_vec()), ..GraphProto::default() }, names: 0, random, parameters: 0, activations: 0 }
+        Self {
+            proto: GraphProto { name: Some(b"random".to_vec()), ..GraphProto::default() },
+            names: 0,
+            random,
+            parameters: 0,
+            activations: 0,
+        }
     }
 
     fn byte(&mut self) -> u8 {

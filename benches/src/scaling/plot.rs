@@ -31,7 +31,10 @@ pub(super) fn svg(points: &[Point], fit: &Fit) -> String {
     for decade in x0 as i32..=x1 as i32 {
         let at = x(10f64.powi(decade));
         line(format!("<path d=\"M{at:.1} {MARGIN}V{:.1}\" stroke=\"#ddd\"/>", HEIGHT - BOTTOM));
-        line(format!("<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">1e{decade}</text>", HEIGHT - BOTTOM + 18.0));
+        line(format!(
+            "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">1e{decade}</text>",
+            HEIGHT - BOTTOM + 18.0
+        ));
     }
     for decade in y0 as i32..=y1 as i32 {
         let at = y(10f64.powi(decade));
@@ -39,7 +42,10 @@ pub(super) fn svg(points: &[Point], fit: &Fit) -> String {
         line(format!("<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">1e{decade}</text>", LEFT - 6.0, at + 4.0));
     }
     line(format!("<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">parameters</text>", WIDTH / 2.0, HEIGHT - 10.0));
-    line(format!("<text transform=\"translate(18 {:.1}) rotate(-90)\" text-anchor=\"middle\">prove, CPU seconds</text>", HEIGHT / 2.0));
+    line(format!(
+        "<text transform=\"translate(18 {:.1}) rotate(-90)\" text-anchor=\"middle\">prove, CPU seconds</text>",
+        HEIGHT / 2.0
+    ));
     let mut series: Vec<&str> = points.iter().map(|p| p.series.as_str()).collect();
     series.sort_unstable();
     series.dedup();
@@ -47,11 +53,17 @@ pub(super) fn svg(points: &[Point], fit: &Fit) -> String {
         let own: Vec<&Point> = points.iter().filter(|p| p.series == *name).collect();
         let curve: Vec<String> = own
             .iter()
-            .map(|p| format!("{:.1} {:.1}", x(p.parameters), y(fit.at(p.parameters, p.activations).max(10f64.powf(y0)))))
+            .map(|p| {
+                format!("{:.1} {:.1}", x(p.parameters), y(fit.at(p.parameters, p.activations).max(10f64.powf(y0))))
+            })
             .collect();
         line(format!("<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-dasharray=\"4 3\"/>", curve.join("L")));
         for p in own {
-            line(format!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\"/>", x(p.parameters), y(p.figures[0])));
+            line(format!(
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\"/>",
+                x(p.parameters),
+                y(p.figures[0])
+            ));
         }
         let row = MARGIN + 16.0 + 18.0 * at as f64;
         line(format!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\"/>", LEFT + 14.0, row - 4.0));
