@@ -32,7 +32,7 @@ const HEAD: &str = "\
 const MOST_ACTIVATIONS: u64 = 1 << 21;
 
 /// One measured model and batch.
-pub(crate) struct Point {
+struct Point {
     series: String,
     parameters: f64,
     /// Of the whole batch.
