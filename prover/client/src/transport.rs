@@ -310,7 +310,7 @@ impl Client {
 fn may_come_back(refusal: &Refusal, repeat: &Repeat) -> bool {
     match refusal.status {
         429 => true,
-        502 | 503 | 504 => *repeat != Repeat::Never,
+        502..=504 => *repeat != Repeat::Never,
         // The same request is being worked on.
         409 => matches!(repeat, Repeat::Keyed(_)) && refusal.retry_after.is_some(),
         _ => false,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::{Service, vinfer};
+use crate::support::{Service, vinfer, wait};
 
 fn check(arguments: &[&str]) -> (bool, String) {
     let output =
@@ -163,7 +163,11 @@ fn numbers_are_told_without_names_of_tenants() {
     let service = Service::start(&[]);
     let client = service.with_model("acme-secret");
     client.infer(1, json!({ "proof": "wait" }));
-    let text = service.stranger().get("/metrics").text();
+    // A proof is counted once it is handed out.
+    let text = wait("the proof is counted", || {
+        let text = service.stranger().get("/metrics").text();
+        text.contains("vinfer_jobs_finished_total{state=\"done\"} 1").then_some(text)
+    });
     for name in [
         "vinfer_http_requests_total",
         "vinfer_job_stage_seconds_bucket{stage=\"prove\"",
