@@ -1,11 +1,9 @@
 """Contractions and products: one sumcheck, two claims each (section 4.5)."""
 
-from types import SimpleNamespace
-
-from field import ONE, ZERO, add, base, mul, product, scale, total
+from field import ONE, ZERO, add, mul, scale, total
 from functionals import Claim, Dense, Eq, accumulate, map_factors
 from key import indices
-from multilinear import elements, eq_table, shape_bits, split, suffix
+from multilinear import eq_table, shape_bits, split, suffix
 from reject import require
 from rules import contraction_rows
 from sumcheck import sumcheck
@@ -49,6 +47,7 @@ def check_contractions(transcript, system, proof, forms, z):
             product_powers[form.source.product] = power
         claim = add(claim, scale(mul(power, form.value), 1 << (rounds - n)))
         power = mul(power, mu)
+    transcript.trace("contraction claim", claim)
     claim, challenges = sumcheck(transcript, "contraction round", claim, proof.contraction_rounds)
     point = challenges[::-1]
     transcript.trace("contraction point", point)

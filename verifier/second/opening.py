@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from field import ONE, ZERO, P, add, base, mul, powers, product, root_of_unity, scale, sub, total
+from field import ONE, ZERO, P, add, mul, powers, root_of_unity, scale, total
 from functionals import evaluate_weights
 from merkle import check_rows
 from multilinear import eq_index, eq_table, shape_bits
@@ -19,6 +19,7 @@ def check_opening(transcript, key, layout, schedule, proof, claims):
     gamma = transcript.challenge("opening batch")
     weights = powers(gamma, ONE, len(claims))
     claim = total(mul(w, c.value) for w, c in zip(weights, claims))
+    transcript.trace("opening claim", claim)
     claim, last = sumcheck(transcript, "opening round", claim, proof.opening_rounds)
     challenges = list(last)
     sources = [
@@ -33,6 +34,7 @@ def check_opening(transcript, key, layout, schedule, proof, claims):
         xi = transcript.challenge("query batch")
         combined = powers(xi, xi, len(queries))
         claim = add(claim, total(mul(x, q.value) for x, q in zip(combined, queries)))
+        transcript.trace("opening claim with queries", claim)
         phases.append((combined, queries, len(challenges)))
         claim, last = sumcheck(transcript, "opening round", claim, folded.rounds)
         challenges += last
@@ -45,10 +47,14 @@ def check_opening(transcript, key, layout, schedule, proof, claims):
     challenges += last
     table = eq_table(last[::-1], len(proof.final_vector))
     final = total(mul(f, t) for f, t in zip(proof.final_vector, table))
-    omega = _claims_weight(system, layout, schedule, claims, weights, challenges)
+    omega = _claims_weight(transcript, system, layout, schedule, claims, weights, challenges)
+    transcript.trace("weight of all claims", omega)
     for combined, queries, drawn in phases:
         after = challenges[drawn:]
         omega = add(omega, total(mul(x, _query_weight(q, after)) for x, q in zip(combined, queries)))
+    transcript.trace("weight of claims and queries", omega)
+    transcript.trace("final vector's value", final)
+    transcript.trace("final claim", claim)
     require(claim == mul(omega, final), "the opening's final claim is wrong")
 
 
@@ -88,7 +94,7 @@ def _query_weight(q, after):
     return mul(result, eq_index(q.offset >> q.bits, after[q.bits:][::-1]))
 
 
-def _claims_weight(system, layout, schedule, claims, weights, challenges):
+def _claims_weight(transcript, system, layout, schedule, claims, weights, challenges):
     result = ZERO
     for home in HOMES:
         b = layout.homes[home].bits
@@ -96,13 +102,14 @@ def _claims_weight(system, layout, schedule, claims, weights, challenges):
         slot = eq_index(offset, challenges[b:][::-1])
         v = challenges[:b][::-1]
         parts = []
-        for weight, claim in zip(weights, claims):
+        for number, (weight, claim) in enumerate(zip(weights, claims)):
             column = system.columns[claim.column]
             if column.home.kind != home:
                 continue
             c = shape_bits(column.dims)
             place = eq_index(layout.homes[home].offsets[claim.column] >> c, v[:b - c])
             functional = evaluate_weights(claim.factors, column.dims, v[b - c:])
+            transcript.trace(f"functional of claim {number}", functional)
             parts.append(mul(weight, mul(place, functional)))
         result = add(result, mul(slot, total(parts)))
     return result

@@ -1,5 +1,8 @@
 """The rules of a system (section 1.3), checked once per key."""
 
+import struct
+from math import inf
+
 from field import P
 from key import indices
 from multilinear import elements, shape_bits
@@ -27,8 +30,7 @@ def check_system(system):
     forms = len(system.contractions) + len(system.products)
     for count in (len(system.columns), len(system.instances), len(system.tables), forms):
         key_rule(count <= 1 << 16, "too many columns, instances, tables or bilinear forms")
-    for ports in (system.inputs, system.outputs):
-        key_rule(len(ports) <= 1 << 10, "too many ports")
+    key_rule(len(system.inputs) + len(system.outputs) <= 1 << 10, "too many ports")
     key_rule(system.outputs and system.tables, "no output or no table")
     steps = _Steps()
     for column in system.columns:
@@ -116,12 +118,12 @@ def _check_maps(system, dims, column, maps, steps, selected_allowed):
         driven.append(m.axis)
         if m.kind == "Same":
             key_rule(size == length, "a map between axes of different sizes")
-        elif m.kind == "Gather":
-            steps.spend(size + length)
+            continue
+        steps.spend(size + length)
+        if m.kind == "Gather":
             _check_list(m.list, length, size)
         elif m.kind == "Strided":
             key_rule(m.stride <= MAX_STRIDE, "a stride is too large")
-            steps.spend(size + length)
         else:
             key_rule(selected_allowed and column.home.kind == "Constants", "a selection of a wrong column")
             key_rule(m.input < len(system.inputs), "a selection by an input that is not there")
@@ -178,6 +180,7 @@ def _check_contraction(system, c, steps):
         elif m.kind == "Grouped":
             key_rule(c.rows_per_group and 0 < m.axis < len(c.summed), "a grouped axis without groups")
             key_rule(c.summed[m.axis] == m.size and c.summed[0] * m.size == size, "a grouped axis of another size")
+            steps.spend(size)
             summed += [0, m.axis]
         else:
             key_rule(m.axis < len(c.positions) and m.tap_axis < len(c.summed), "a window of an axis that is not there")
@@ -197,6 +200,7 @@ def contraction_rows(system, c):
 def _check_product(system, product, steps):
     dims = product.dims + product.summed
     _check_shape(dims)
+    steps.spend(sum(dims))
     driven = [
         _check_maps(system, dims, _column(system, f.column), f.maps, steps, False)
         for f in (product.a, product.b)
@@ -210,6 +214,7 @@ def _check_instance(system, instance, steps):
     _check_shape(instance.dims)
     key_rule(len(instance.dims) > 0, "an instance without axes")
     key_rule(max(len(instance.sources), len(instance.lookups)) <= 4096, "too many sources or lookups")
+    steps.spend(len(instance.sources))
     for s in instance.sources:
         if s.kind == "Column":
             _check_maps(system, instance.dims, _column(system, s.column), s.maps, steps, True)
@@ -262,6 +267,8 @@ def _check_ports(system):
 
 
 def _check_quantisation(q):
-    """The range of the type holds the zero point."""
-    _, least, most = raw_type(q.int_type)
+    scale = struct.unpack("<f", struct.pack("<I", q.scale_bits))[0]
+    key_rule(0 < scale < inf, "a scale that is no positive number")
+    least, most = (0, 0) if q.int_type.kind == "F32" else raw_type(q.int_type)[1:]
     key_rule(least <= q.zero_point <= most, "a zero point outside its type")
+    key_rule(least - q.zero_point >= -(2**31) and most - q.zero_point < 2**31, "centred values of more than 32 bits")

@@ -1,10 +1,12 @@
-"""Verifies a vinfer proof: verify.py KEY PROOF [--trace].
+"""Verifies vinfer proofs: verify.py KEY PROOF.. [--trace].
 
-Written from `circuits/PROTOCOL.md` alone, apart from the Rust verifier. Exit code 0: accepted;
-1: key or proof rejected; 2: wrong use.
+Written from `circuits/PROTOCOL.md` alone, apart from the Rust verifier. One line per proof; `--trace`
+prints every derived value and challenge before it (appendix A of the document). Exit code 0: all
+accepted; 1: key or a proof rejected; 2: wrong use.
 """
 
 import sys
+from pathlib import Path
 
 from budget import check_budget, security_bits
 from contractions import check_contractions, round_count
@@ -34,6 +36,7 @@ def verify(key_data, proof_data, trace):
     plan = schedule(places.homes["Witness"].bits, places.homes["Constants"].bits)
     bits = security_bits(system, places.leaf_bits, plan, rounds)
     check_budget(bits)
+    _trace_derived(trace, system, places, plan, rounds)
 
     proof = read_proof(proof_data, key, places.leaf_bits, rounds, plan)
     public = public_columns(system, proof.inputs, proof.outputs)
@@ -59,49 +62,70 @@ def verify(key_data, proof_data, trace):
     committed = []
     for claim in claims:
         if claim.column in public:
+            trace(f"public claim on column {claim.column}", claim.value)
             value = evaluate_cells(claim.factors, system.columns[claim.column].dims, public[claim.column])
             require(value == claim.value, "a claim on a public tensor is wrong")
         else:
+            trace(f"claim {len(committed)} on column {claim.column}", claim.value)
             committed.append(claim)
     check_opening(transcript, key, places, plan, proof, committed)
     return statement, bits
 
 
-def _print_trace(name, value):
-    """One line: bytes, elements of K and indices as hexadecimal numbers."""
+def _trace_derived(trace, system, places, plan, rounds):
+    """What follows from the key: layout and schedule."""
+    trace("leaf bits", places.leaf_bits)
+    trace("offsets of leaf runs", [run.offset for run in places.runs])
+    trace("contraction rounds", rounds)
+    for home, commitment in places.homes.items():
+        trace(f"{home.lower()} bits", commitment.bits)
+        for column, offset in sorted(commitment.offsets.items()):
+            trace(f"offset of column {column}", offset)
+    trace("first fold", plan.first_fold)
+    trace("final bits", plan.final_bits)
+    for name, o in [*plan.homes.items(), *enumerate(plan.folded)]:
+        trace(f"oracle {str(name).lower()}: bits, fold, rate, queries", [o.bits, o.fold, o.rate, o.queries])
+
+
+def _shown(value):
+    """Bytes and elements are hexadecimal, an element of K is `a+bX`."""
     if isinstance(value, bytes):
-        text = value.hex()
-    elif isinstance(value, tuple):
-        text = _element(value)
-    elif value and isinstance(value[0], tuple):
-        text = " ".join(map(_element, value))
-    else:
-        text = " ".join(map(str, value))
-    print(f"{name}: {text}")
+        return value.hex()
+    if isinstance(value, tuple):
+        return f"{value[0]:016x}+{value[1]:016x}X"
+    if isinstance(value, list):
+        return " ".join(map(_shown, value))
+    return str(value)
 
 
-def _element(e):
-    return f"{e[0]:016x}+{e[1]:016x}X"
+def _print(name, value):
+    print(f"{name}: {_shown(value)}")
+
+
+def _ignore(name, value):
+    pass
 
 
 def main(arguments):
     tracing = "--trace" in arguments
     files = [a for a in arguments if a != "--trace"]
-    if len(files) != 2:
-        print("use: verify.py KEY PROOF [--trace]", file=sys.stderr)
+    if len(files) < 2:
+        print("use: verify.py KEY PROOF.. [--trace]", file=sys.stderr)
         return 2
     try:
-        key, proof = (open(f, "rb").read() for f in files)
+        key, *proofs = (Path(f).read_bytes() for f in files)
     except OSError as error:
         print(error, file=sys.stderr)
         return 2
-    try:
-        statement, bits = verify(key, proof, _print_trace if tracing else lambda name, value: None)
-    except Reject as reject:
-        print(f"{reject.part} rejected: {reject.reason}")
-        return 1
-    print(f"accepted, {bits:.2f} bits\nstatement {statement.hex()}")
-    return 0
+    code = 0
+    for proof in proofs:
+        try:
+            statement, bits = verify(key, proof, _print if tracing else _ignore)
+            print(f"accepted: statement {statement.hex()}, {bits:.2f} bits")
+        except Reject as reject:
+            print(f"{reject.part} rejected: {reject.reason}")
+            code = 1
+    return code
 
 
 if __name__ == "__main__":
