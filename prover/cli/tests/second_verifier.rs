@@ -3,6 +3,7 @@
 //! committed proofs is the committed one (`circuits/tests/vectors`). Without `python3` the tests pass with a note.
 //!
 //! `VINFER_SECOND_CASES=N` makes N times as many cases; `VINFER_UPDATE_VECTORS=1` makes the vectors again.
+#![allow(clippy::unwrap_used)]
 
 #[allow(dead_code)]
 #[path = "../../tests/common"]
