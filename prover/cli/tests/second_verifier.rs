@@ -178,6 +178,7 @@ fn false_witnesses(honest: &Honest, count: usize, rng: &mut Rng) -> Vec<(String,
     let counts = |c: usize| system.tables.iter().any(|t| t.multiplicity as usize == c);
     let hidden: Vec<usize> =
         (0..system.columns.len()).filter(|&c| system.columns[c].home == Home::Witness && !counts(c)).collect();
+    let count = if hidden.is_empty() { 0 } else { count };
     (0..count)
         .map(|_| {
             let column = hidden[pick(rng, hidden.len())];
