@@ -1,6 +1,6 @@
 """Verifies vinfer proofs: verify.py KEY PROOF.. [--trace].
 
-Written from `circuits/PROTOCOL.md` alone, apart from the Rust verifier. One line per proof; `--trace`
+Written from `circuits/PROTOCOL.md`, without the Rust verifier. One line per proof; `--trace`
 prints every derived value and challenge before it (appendix A of the document). Exit code 0: all
 accepted; 1: key or a proof rejected; 2: wrong use.
 """
@@ -124,6 +124,9 @@ def main(arguments):
             print(f"accepted: statement {statement.hex()}, {bits:.2f} bits")
         except Reject as reject:
             print(f"{reject.part} rejected: {reject.reason}")
+            code = 1
+        except MemoryError:
+            print("key rejected: it needs more memory than there is")
             code = 1
     return code
 

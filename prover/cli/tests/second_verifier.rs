@@ -1,4 +1,4 @@
-//! The verifier in `verifier/second`, written in Python from `circuits/PROTOCOL.md` alone, says what the Rust verifier
+//! The verifier in `verifier/second`, written in Python from `circuits/PROTOCOL.md`, says what the Rust verifier
 //! says: of honest proofs, of changed ones, of proofs from false witnesses, and of changed keys. Its trace of the
 //! committed proofs is the committed one (`circuits/tests/vectors`). Without `python3` the tests pass with a note.
 //!
