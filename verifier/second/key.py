@@ -5,6 +5,8 @@ from postcard import Array, Bool, Byte, Enum, Fixed, List, Option, Reader, Signe
 from reject import key_rule
 
 MAGIC = b"VINFERV2"
+BATCH_MAGIC = b"VINFERB2"
+MAX_BATCH = 1 << 16
 
 U16, U32, U64, I32 = Unsigned(16), Unsigned(32), Unsigned(64), Signed(32)
 
@@ -82,6 +84,8 @@ KEY = Struct(
     system=SYSTEM,
 )
 
+BATCH_KEY = Struct(batch=U32, **KEY.fields)
+
 
 def indices(index_list):
     """The entries of an `IndexList`."""
@@ -92,14 +96,21 @@ def indices(index_list):
 
 def read_key(data):
     """The key in a key file, with its digest in `digest`."""
-    key_rule(data[:8] == MAGIC, "this is no key of version 2")
+    key_rule(data[:8] in (MAGIC, BATCH_MAGIC), "this is no key of version 2")
+    schema = KEY if data[:8] == MAGIC else BATCH_KEY
     body = data[40:]
     key_rule(len(data) >= 40 and data[8:40] == blake3(body), "the key's checksum is wrong")
     reader = Reader(body)
-    key = KEY.read(reader)
+    key = schema.read(reader)
     key_rule(reader.at == len(body), "bytes after the key")
     again = bytearray()
-    KEY.write(key, again)
+    schema.write(key, again)
     key_rule(again == body, "the key's encoding is not canonical")
+    if schema is KEY:
+        key.batch = 1
+    else:
+        key_rule(2 <= key.batch <= MAX_BATCH, "a batch of a wrong size")
+        ports = key.system.inputs + key.system.outputs
+        key_rule(all(p.shape[:1] == [key.batch] for p in ports), "a port without the axis of the batch")
     key.digest = blake3(data)
     return key

@@ -41,7 +41,7 @@ def verify(key_data, proof_data, trace):
     proof = read_proof(proof_data, key, places.leaf_bits, rounds, plan)
     public = public_columns(system, proof.inputs, proof.outputs)
     selections = [centred(p, data)[0] for p, data in zip(system.inputs, proof.inputs)]
-    statement = statement_digest(key.digest, proof.context, proof.inputs, proof.outputs)
+    statement = statement_digest(key.digest, key.batch, proof.context, proof.inputs, proof.outputs)
     trace("statement digest", statement)
 
     transcript = Transcript(trace)
