@@ -38,7 +38,7 @@ impl Service {
         let data = std::env::temp_dir().join(format!("vinfer-load-{}", std::process::id()));
         let at = data.to_string_lossy().into_owned();
         let key = Command::new(binary)
-            .args(["keys", "create", "--tenant", "bench", "--scope", "admin,infer", "--data", &at])
+            .args(["keys", "create", "--tenant", "bench", "--scope", "admin,infer,operator", "--data", &at])
             .output()?;
         let key = String::from_utf8(key.stdout)?.trim().to_owned();
         let mut child = Command::new(binary)

@@ -14,8 +14,8 @@ pub(crate) use remote::{
     Remote, RemoteCommand, RemoteInfer, RemotePlace, RemoteProof, RemoteUpload, RemoteVerify, RemoteVk,
 };
 pub(crate) use service::{
-    Backup, CompileModel, Doctor, KeyPlace, Keys, KeysCommand, Log, LogCommand, LogNewKey, LogVerify, Restore, Serve,
-    Work,
+    Backup, CheckProof, CompileModel, Doctor, KeyPlace, Keys, KeysCommand, Log, LogCommand, LogNewKey, LogVerify,
+    Restore, Serve, Work,
 };
 
 /// Compile, run, prove and verify quantised ONNX models.
@@ -81,6 +81,9 @@ pub(crate) enum Command {
     /// The process in which `serve` compiles one model
     #[command(hide = true)]
     CompileModel(CompileModel),
+    /// The process in which `serve` checks one proof
+    #[command(hide = true)]
+    CheckProof(CheckProof),
 }
 
 /// Sizes that a model leaves open.

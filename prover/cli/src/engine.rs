@@ -178,11 +178,7 @@ impl VerifyingKey {
     fn ports(&self, ports: &[PublicPort]) -> Vec<PortSpec> {
         // Of a batch, the samples are the outermost axis.
         let skipped = usize::from(self.batch() > 1);
-        let spec = |port: &PublicPort| {
-            let shape = port.shape.get(skipped..).unwrap_or_default();
-            PortSpec::new(&port.name, port.port_type, shape, port.leading_batch, port.quantisation)
-        };
-        ports.iter().map(spec).collect()
+        ports.iter().map(|port| port_spec(port, port.shape.get(skipped..).unwrap_or_default())).collect()
     }
 
     /// Checks a proof file and what the caller demands of it.
@@ -226,4 +222,9 @@ impl VerifyingKey {
         statement.outputs = system.outputs.iter().zip(outputs).map(raw).collect::<Option<_>>().ok_or_else(misfit)?;
         Ok([head(&statement).as_slice(), body].concat())
     }
+}
+
+/// A port of one inference, which has this shape.
+pub(crate) fn port_spec(port: &PublicPort, shape: &[u32]) -> PortSpec {
+    PortSpec::new(&port.name, port.port_type, shape, port.leading_batch, port.quantisation)
 }

@@ -69,6 +69,7 @@ fn execute(cli: &Cli) -> Result<report::Outcome, CliError> {
         Command::Doctor(args) => commands::service::doctor::run(args),
         Command::Backup(args) => commands::service::backup::run(args),
         Command::Restore(args) => commands::service::backup::restore_copy(args),
+        Command::CheckProof(args) => commands::service::check_proof::run_task(args),
         Command::CompileModel(args) => commands::service::compile_model::run_task(args),
     }
 }

@@ -14,6 +14,7 @@ use crate::log::LogBook;
 use crate::metrics::Metrics;
 use crate::models::Shelf;
 use crate::uploads::Uploads;
+use crate::verification::Verifications;
 
 /// The service behind its protocols.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct App {
     pub idempotency: Idempotency,
     /// Uploads in pieces.
     pub uploads: Uploads,
+    /// Checking proofs that somebody brings.
+    pub verifications: Verifications,
     /// Transparency log.
     pub log: LogBook,
     /// Numbers.

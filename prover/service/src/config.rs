@@ -86,6 +86,23 @@ impl Default for Proving {
     }
 }
 
+/// How proofs that somebody brings are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verifying {
+    /// Whether callers without a key may have proofs checked.
+    pub open: bool,
+    /// Memory of the process that checks one, in bytes.
+    pub memory: u64,
+    /// Processor time of that process.
+    pub time: Duration,
+}
+
+impl Default for Verifying {
+    fn default() -> Self {
+        Self { open: true, memory: 2 << 30, time: Duration::from_secs(10) }
+    }
+}
+
 /// Certificate and key, PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -118,7 +135,7 @@ pub struct Config {
     pub prove: Option<bool>,
     /// Copies that a NATS cluster keeps of everything.
     pub nats_replicas: usize,
-    /// Program that compiles models: this program.
+    /// Program that compiles models and checks proofs: this program.
     pub program: PathBuf,
     /// Job rules.
     pub rules: Rules,
@@ -126,6 +143,10 @@ pub struct Config {
     pub limits: Limits,
     /// Proving.
     pub proving: Proving,
+    /// Checking of proofs that somebody brings.
+    pub verifying: Verifying,
+    /// Whether `/metrics` needs no key.
+    pub open_metrics: bool,
     /// Log lines as JSON.
     pub log_json: bool,
     /// Finished jobs and their proofs are kept for so long.
@@ -178,6 +199,8 @@ impl Config {
             rules: Rules::default(),
             limits: Limits::default(),
             proving: Proving::default(),
+            verifying: Verifying::default(),
+            open_metrics: false,
             log_json: false,
             keep_jobs: Duration::from_secs(30 * 24 * 3600),
             drain: Duration::from_secs(30),
@@ -227,6 +250,8 @@ impl Config {
             ("max_queued", self.rules.max_queued > 0),
             ("max_active_per_tenant", self.rules.max_active_per_tenant > 0),
             ("compile_memory_mib", self.proving.compile_memory >= 64 << 20),
+            ("verify_memory_mib", self.verifying.memory >= 16 << 20),
+            ("verify_seconds", self.verifying.time >= Duration::from_secs(1)),
             ("compile_seconds", self.proving.compile_time >= Duration::from_secs(1)),
         ];
         match positive.into_iter().find(|(_, sound)| !sound) {

@@ -7,6 +7,7 @@
 //! | [`models`] | uploaded models, compiled in a process of their own |
 //! | [`worker`] | proving, with memory set aside before |
 //! | [`inference`] | running a model, and ordering the proof |
+//! | [`verification`] | checking proofs that anybody brings, in a process of their own |
 //! | [`log`] | transparency log: verdicts in a Merkle tree with signed heads |
 //! | [`maintenance`] | backup, restore, doctor, retention |
 //! | [`auth`] | API keys, tenants, rates |
@@ -20,6 +21,7 @@
 pub mod app;
 pub mod auth;
 pub mod config;
+pub mod confine;
 pub mod engine;
 pub mod error;
 mod grpc;
@@ -33,10 +35,12 @@ pub mod log;
 pub mod maintenance;
 pub mod metrics;
 pub mod models;
+mod patience;
 pub mod server;
 pub mod settings;
 pub mod store;
 pub mod uploads;
+pub mod verification;
 pub mod worker;
 
 pub use config::Config;

@@ -18,9 +18,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::config::Tls;
 use crate::error::ServiceError;
-
-/// Time for the head of a request, and for a TLS handshake.
-const HEAD: Duration = Duration::from_secs(15);
+use crate::patience::{HEAD, IDLE, Patient, Phase, Telling};
 
 /// A bound port.
 pub(crate) struct Port {
@@ -81,7 +79,7 @@ impl Port {
         let graceful = GracefulShutdown::new();
         let free = Arc::new(Semaphore::new(self.connections));
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 << 10);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(64 << 10);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -112,12 +110,17 @@ impl Port {
             let watcher = graceful.watcher();
             tokio::spawn(async move {
                 let _slot = slot;
-                let service = TowerToHyperService::new(router);
+                let phase = Phase::default();
+                let service = Telling { service: TowerToHyperService::new(router), phase: phase.clone() };
                 match tls {
-                    None => serve_one(builder.serve_connection(TokioIo::new(stream), service), watcher).await,
+                    None => {
+                        let stream = TokioIo::new(Patient::new(stream, phase));
+                        serve_one(builder.serve_connection(stream, service), watcher).await;
+                    }
                     Some(tls) => {
                         if let Some(stream) = handshake(tls, stream).await {
-                            serve_one(builder.serve_connection(TokioIo::new(stream), service), watcher).await;
+                            let stream = TokioIo::new(Patient::new(stream, phase));
+                            serve_one(builder.serve_connection(stream, service), watcher).await;
                         }
                     }
                 }

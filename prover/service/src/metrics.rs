@@ -5,11 +5,14 @@ use prometheus::{
 };
 
 use crate::error::ServiceError;
-use crate::jobs::{Counts, Job, State};
+use crate::jobs::{Counts, FailureCause, Job, State};
 
 /// Seconds from half a millisecond to ten minutes.
 const BUCKETS: [f64; 16] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 180.0, 600.0];
+
+/// Stages of a job whose times are told.
+const STAGES: [&str; 4] = ["prove", "verify", "wait", "total"];
 
 /// All numbers of a process.
 #[derive(Debug, Clone)]
@@ -83,6 +86,16 @@ impl Metrics {
         for one in all {
             metrics.registry.register(one).map_err(broken)?;
         }
+        // From zero on, so that the first one counts as an increase.
+        for state in [State::Done, State::Failed, State::Cancelled] {
+            let _ = metrics.jobs.with_label_values(&[state.name()]);
+        }
+        for cause in FailureCause::ALL {
+            let _ = metrics.failures.with_label_values(&[cause.name()]);
+        }
+        for stage in STAGES {
+            let _ = metrics.stage_seconds.with_label_values(&[stage]);
+        }
         Ok(metrics)
     }
 
@@ -111,12 +124,8 @@ impl Metrics {
         let Some(proved) = job.proved.as_ref().filter(|_| job.state() == State::Done) else { return };
         let total = job.finished_ms.unwrap_or(job.created_ms).saturating_sub(job.created_ms) as f64 / 1000.0;
         let working = proved.prove_seconds + proved.verify_seconds;
-        for (stage, seconds) in [
-            ("prove", proved.prove_seconds),
-            ("verify", proved.verify_seconds),
-            ("wait", (total - working).max(0.0)),
-            ("total", total),
-        ] {
+        let seconds = [proved.prove_seconds, proved.verify_seconds, (total - working).max(0.0), total];
+        for (stage, seconds) in STAGES.into_iter().zip(seconds) {
             self.stage_seconds.with_label_values(&[stage]).observe(seconds);
         }
     }

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::models::{Setup, Shelf};
 use crate::store::{Store, Work, embedded, nats};
 use crate::uploads::Uploads;
+use crate::verification::Verifications;
 use crate::worker::{KeyRoom, Worker, Workers};
 
 /// Where a started service listens.
@@ -91,6 +92,7 @@ pub async fn serve(config: Config, listening: impl FnOnce(Listening) + Send) -> 
         ),
         idempotency: Idempotency::new(store.clone(), desk.instance().to_owned()),
         uploads: Uploads::new(store.clone(), config.limits.max_model),
+        verifications: Verifications::new(config.clone()),
         log: log.clone(),
         metrics: metrics.clone(),
         proof_memory: room.running_bytes(),

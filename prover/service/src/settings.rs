@@ -29,6 +29,9 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("max_batch", "most requests proven together"),
     ("compile_memory_mib", "memory of the process that compiles a model"),
     ("compile_seconds", "time of the process that compiles a model"),
+    ("open_verify", "whether callers without a key may have proofs checked, slowly; so by default"),
+    ("verify_memory_mib", "memory of the process that checks a proof for somebody"),
+    ("verify_seconds", "processor time of that process"),
     ("rate", "requests per second and tenant"),
     ("burst", "requests that a tenant may have saved up"),
     ("max_body_mib", "longest body of a request"),
@@ -41,6 +44,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("max_active_per_tenant", "jobs of one tenant that may be unfinished"),
     ("keep_jobs_days", "finished jobs and their proofs are forgotten after so many days"),
     ("drain_seconds", "time to finish what runs after SIGTERM"),
+    ("open_metrics", "whether /metrics needs no key; by default it needs one with scope operator"),
     ("log_json", "log lines as JSON"),
 ];
 
@@ -133,6 +137,9 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), ServiceError>
         "max_batch" => proving.max_batch = parse(name, value)?,
         "compile_memory_mib" => proving.compile_memory = mebibytes(value)?,
         "compile_seconds" => proving.compile_time = seconds(value)?,
+        "open_verify" => config.verifying.open = parse(name, value)?,
+        "verify_memory_mib" => config.verifying.memory = mebibytes(value)?,
+        "verify_seconds" => config.verifying.time = seconds(value)?,
         "rate" => limits.rate = parse(name, value)?,
         "burst" => limits.burst = parse(name, value)?,
         "max_body_mib" => {
@@ -148,6 +155,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), ServiceError>
         "max_active_per_tenant" => rules.max_active_per_tenant = parse(name, value)?,
         "keep_jobs_days" => config.keep_jobs = seconds(value)?.saturating_mul(24 * 3600),
         "drain_seconds" => config.drain = seconds(value)?,
+        "open_metrics" => config.open_metrics = parse(name, value)?,
         "log_json" => config.log_json = parse(name, value)?,
         other => return Err(ServiceError::invalid(unknown(other))),
     }

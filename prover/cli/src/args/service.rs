@@ -95,7 +95,8 @@ pub(crate) enum KeysCommand {
         /// Whom the key stands for
         #[arg(long, value_name = "NAME")]
         tenant: String,
-        /// What it may do: admin (models, usage), infer (inference, jobs, proofs), or both
+        /// What it may do: infer (inference, jobs, proofs), admin (the tenant's models), operator (numbers of the whole
+        /// service), or several
         #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "infer")]
         scope: Vec<Scope>,
     },
@@ -223,6 +224,17 @@ pub(crate) struct CompileModel {
     pub(crate) model: PathBuf,
     /// Directory for what is made.
     pub(crate) output: PathBuf,
+    /// Address space, in bytes.
+    pub(crate) memory: u64,
+    /// Processor time, in seconds.
+    pub(crate) seconds: u64,
+}
+
+/// Arguments of the process that checks one proof for `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckProof {
+    /// Directory with what is to be checked.
+    pub(crate) directory: PathBuf,
     /// Address space, in bytes.
     pub(crate) memory: u64,
     /// Processor time, in seconds.

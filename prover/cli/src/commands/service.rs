@@ -1,6 +1,7 @@
 //! The commands of the proving service.
 
 pub(crate) mod backup;
+pub(crate) mod check_proof;
 pub(crate) mod compile_model;
 pub(crate) mod doctor;
 pub(crate) mod keys;

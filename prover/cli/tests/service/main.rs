@@ -2,6 +2,7 @@
 
 mod clients;
 mod contract;
+mod dashboard;
 mod deploy;
 mod drain;
 mod full_disk;
@@ -15,9 +16,12 @@ mod many_machines;
 #[path = "../../../service/tests/nats/mod.rs"]
 mod nats_server;
 mod operations;
+mod overview;
+mod page;
 mod recovery;
 mod remote;
 mod slow_clients;
 mod support;
 mod transparency;
 mod uploads;
+mod verification;

@@ -163,9 +163,12 @@ fn numbers_are_told_without_names_of_tenants() {
     let service = Service::start(&[]);
     let client = service.with_model("acme-secret");
     client.infer(1, json!({ "proof": "wait" }));
+    assert_eq!(service.stranger().get("/metrics").status, 401);
+    assert_eq!(client.get("/metrics").status, 403);
+    let operator = service.client(&service.key("house", "operator"));
     // A proof is counted once it is handed out.
     let text = wait("the proof is counted", || {
-        let text = service.stranger().get("/metrics").text();
+        let text = operator.get("/metrics").text();
         text.contains("vinfer_jobs_finished_total{state=\"done\"} 1").then_some(text)
     });
     for name in [
@@ -178,5 +181,7 @@ fn numbers_are_told_without_names_of_tenants() {
         assert!(text.contains(name), "{name}: {text}");
     }
     assert!(!text.contains("acme-secret") && !text.contains("digits"), "{text}");
+    let open = Service::start(&["--set", "open_metrics=true"]);
+    assert!(open.stranger().get("/metrics").text().contains("vinfer_jobs_queued 0"));
     assert_eq!(service.stranger().get("/openapi.json").json()["openapi"], "3.1.0");
 }

@@ -54,3 +54,50 @@ fn connections_beyond_the_limit_are_refused_and_those_before_are_served() {
     drop(held);
     crate::support::wait("places are free", || client.send("GET", "/healthz", &[], &[]).ok());
 }
+
+#[test]
+fn a_slow_head_ends_a_connection_and_silence_between_requests_does_not() {
+    let service = Service::start(&[]);
+    let connect = || {
+        let stream = TcpStream::connect(service.http()).expect("connect");
+        stream.set_read_timeout(Some(Duration::from_secs(40))).expect("timeout");
+        stream
+    };
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").expect("write");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut byte = [0u8];
+            stream.read_exact(&mut byte).expect("an answer");
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"));
+    };
+    let mut idle = connect();
+    ask(&mut idle);
+    let mut slow: Vec<TcpStream> = (0..3).map(|_| connect()).collect();
+    // Nothing at all; a head that stops; a head that trickles, after a good request.
+    slow[1].write_all(b"GET /healthz HT").expect("write");
+    ask(&mut slow[2]);
+    let start = Instant::now();
+    let mut trickle = slow[2].try_clone().expect("a second handle");
+    let trickling = std::thread::spawn(move || {
+        for byte in b"GET /healthz HTTP/1.1\r\nhost: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx".iter() {
+            if trickle.write_all(&[*byte]).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    });
+    for (at, stream) in slow.iter_mut().enumerate() {
+        let mut rest = Vec::new();
+        // Closed, or reset where bytes were still coming.
+        let _ = stream.read_to_end(&mut rest);
+        assert!(start.elapsed() < Duration::from_secs(30), "connection {at} was not ended");
+    }
+    assert!(start.elapsed() > Duration::from_secs(10));
+    drop(slow);
+    trickling.join().expect("no panic");
+    std::thread::sleep(Duration::from_secs(20).saturating_sub(start.elapsed()));
+    ask(&mut idle);
+}

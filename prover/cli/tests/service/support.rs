@@ -58,8 +58,18 @@ impl Service {
 
     /// Starts the process.
     pub(crate) fn run(&mut self) {
+        self.run_at("127.0.0.1:0");
+    }
+
+    /// Starts the process with other flags, where it listened before.
+    pub(crate) fn run_again(&mut self, at: SocketAddr, flags: &[&str]) {
+        self.flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self.run_at(&at.to_string());
+    }
+
+    fn run_at(&mut self, http: &str) {
         let mut child = vinfer()
-            .args(["--json", "serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data"])
+            .args(["--json", "serve", "--http", http, "--grpc", "127.0.0.1:0", "--data"])
             .arg(self.data())
             .args(&self.flags)
             .stdout(Stdio::piped())

@@ -21,6 +21,8 @@ pub enum Scope {
     Infer,
     /// Upload and disable models, read usage.
     Admin,
+    /// See numbers of the whole service, of all tenants together.
+    Operator,
 }
 
 impl Scope {
@@ -29,6 +31,7 @@ impl Scope {
         match self {
             Self::Infer => "infer",
             Self::Admin => "admin",
+            Self::Operator => "operator",
         }
     }
 }
@@ -40,7 +43,10 @@ impl std::str::FromStr for Scope {
         match text.trim() {
             "infer" => Ok(Self::Infer),
             "admin" => Ok(Self::Admin),
-            other => Err(ServiceError::invalid(format!("`{other}` is no scope; the scopes are admin and infer"))),
+            "operator" => Ok(Self::Operator),
+            other => {
+                Err(ServiceError::invalid(format!("`{other}` is no scope; the scopes are infer, admin and operator")))
+            }
         }
     }
 }
@@ -80,7 +86,7 @@ impl NewKey {
     pub fn draw(tenant: &str, scopes: &[Scope]) -> Result<Self, ServiceError> {
         crate::ids::check_name("the tenant", tenant)?;
         if scopes.is_empty() {
-            return Err(ServiceError::invalid("a key needs a scope: admin, infer or both"));
+            return Err(ServiceError::invalid("a key needs a scope: infer, admin, operator or several"));
         }
         let id = hex::encode(random::<8>()?);
         let secret = hex::encode(random::<32>()?);

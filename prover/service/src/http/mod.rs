@@ -9,6 +9,8 @@ mod layers;
 mod log;
 mod models;
 mod oip;
+mod overview;
+mod page;
 mod proofs;
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use axum::routing::{get, patch, post};
 use crate::app::App;
 
 pub(crate) use body::Staged;
-pub(crate) use oip::{VERSION, check_version, parameters};
+pub(crate) use oip::{Request, VERSION, check_version, parameters};
 
 /// All routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -40,6 +42,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/proofs/{statement}", get(proofs::of_statement))
         .route("/v1/verify", post(proofs::verify))
         .route("/v1/usage", get(jobs::usage))
+        .route("/v1/overview", get(overview::of_tenant))
+        .route("/v1/overview/service", get(overview::of_service))
         .route("/v1/log/head", get(log::head))
         .route("/v1/log/consistency", get(log::consistency))
         .route("/v1/log/hashes", get(log::hashes))
@@ -55,6 +59,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v2/models/{name}/versions/{version}/ready", get(oip::model_ready))
         .route("/v2/models/{name}/versions/{version}/infer", post(oip::infer));
     let rest = Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
         .route("/metrics", get(health::metrics))
         .route("/openapi.json", get(health::openapi))
         .route("/healthz", get(health::live))

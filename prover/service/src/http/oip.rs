@@ -57,14 +57,14 @@ struct Header {
 
 /// A parsed request.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(crate) struct Request {
     header: Header,
     binary: Bytes,
 }
 
 impl Request {
     /// Parses a body; the first `header_length` bytes are JSON, the rest binary tensors.
-    pub(super) fn parse(body: &Bytes, header_length: Option<&str>) -> Result<Self, ServiceError> {
+    pub(crate) fn parse(body: &Bytes, header_length: Option<&str>) -> Result<Self, ServiceError> {
         let length = match header_length {
             None => body.len(),
             Some(text) => text.parse::<usize>().ok().filter(|length| *length <= body.len()).ok_or_else(|| {
@@ -84,7 +84,7 @@ impl Request {
     }
 
     /// The inputs, checked against the model's ports.
-    pub(super) fn tensors(&self, ports: &[PublicPort]) -> Result<Vec<Tensor>, ServiceError> {
+    pub(crate) fn tensors(&self, ports: &[PublicPort]) -> Result<Vec<Tensor>, ServiceError> {
         let mut binary = self.binary.clone();
         let mut tensors = Vec::with_capacity(self.header.inputs.len().min(64));
         for input in &self.header.inputs {

@@ -5,21 +5,20 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::answer::{Refusal, bytes, idempotency_key};
 use super::body::{self, fingerprint};
 use crate::app::App;
 use crate::auth::Caller;
-use crate::engine;
-use crate::error::ServiceError;
+use crate::error::{Code, ServiceError};
 use crate::idempotency::Reply;
 use crate::ids::Digest;
 use crate::jobs::Job;
-use crate::tensors;
+use crate::verification::{Files, STRANGERS_BODY, STRANGERS_PATIENCE};
 
 type Answer = Result<Reply, Refusal>;
 
@@ -48,53 +47,42 @@ struct VerifyRequest {
     vk: String,
     /// Base64 of the proof file.
     proof: String,
+    /// Base64 of a file with the input that the proof must be about.
+    input: Option<String>,
+    /// Sample of that file.
+    #[serde(default)]
+    index: u64,
 }
 
-pub(super) async fn verify(State(app): State<Arc<App>>, caller: Caller, headers: HeaderMap, body: Body) -> Answer {
-    let body = body::read(body, app.config.limits.max_body).await?;
-    let work = async {
-        let request: VerifyRequest = serde_json::from_slice(&body).map_err(|error| {
-            ServiceError::invalid(format!("expected {{\"vk\": BASE64, \"proof\": BASE64}}: {error}"))
-        })?;
-        let decode = |what: &str, text: &str| {
-            BASE64.decode(text).map_err(|_| ServiceError::invalid(format!("`{what}` is no base64")))
-        };
-        let (vk, proof) = (decode("vk", &request.vk)?, decode("proof", &request.proof)?);
-        let verdict = tokio::task::spawn_blocking(move || verdict(&vk, &proof)).await;
-        Ok(Reply::json(200, &verdict.map_err(|error| ServiceError::internal(error.to_string()))?))
+fn files(body: &[u8]) -> Result<Files, ServiceError> {
+    let request: VerifyRequest = serde_json::from_slice(body).map_err(|error| {
+        ServiceError::invalid(format!("expected {{\"vk\": BASE64, \"proof\": BASE64, \"input\": BASE64}}: {error}"))
+    })?;
+    let decode = |what: &str, text: &str| {
+        BASE64.decode(text).map_err(|_| ServiceError::invalid(format!("`{what}` is no base64")))
     };
+    Ok(Files {
+        vk: decode("vk", &request.vk)?,
+        proof: decode("proof", &request.proof)?,
+        input: request.input.map(|input| decode("input", &input)).transpose()?,
+        index: request.index,
+    })
+}
+
+/// With a key, or without one: clients of a provider have none, and checking needs nothing secret. See [`crate::verification`].
+pub(super) async fn verify(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Answer {
+    let check = &app.verifications;
+    let limit = app.config.limits.max_body;
+    let Some(authorization) = headers.get(AUTHORIZATION) else {
+        let turn = check.stranger().await?;
+        let read = tokio::time::timeout(STRANGERS_PATIENCE, body::read(body, limit.min(STRANGERS_BODY)));
+        let too_slow = |_| ServiceError::new(Code::DeadlineExceeded, "the request took too long to arrive");
+        let body = read.await.map_err(too_slow)??;
+        return Ok(Reply::json(200, &check.check(files(&body)?, turn).await?));
+    };
+    let caller = app.caller(authorization.to_str().ok()).await?;
+    let body = body::read(body, limit).await?;
+    let work = async { Ok(Reply::json(200, &check.check(files(&body)?, check.tenant()).await?)) };
     let request = fingerprint("POST /v1/verify", &body);
     Ok(app.idempotency.once(&caller, idempotency_key(&headers), request, work).await?)
-}
-
-fn verdict(vk: &[u8], proof: &[u8]) -> serde_json::Value {
-    match engine::verify(vk, proof) {
-        Err(error) => json!({ "valid": false, "error": error.to_string(), "rejected": error.is_rejection() }),
-        Ok((verified, key)) => {
-            let system = &key.key().system;
-            let show = |ports, values: &Vec<Vec<i32>>| -> Vec<serde_json::Value> {
-                let tensors = tensors::declare(ports, values);
-                tensors
-                    .iter()
-                    .map(|tensor| {
-                        json!({
-                            "name": tensor.name,
-                            "datatype": tensor.data_type.name(),
-                            "shape": tensor.shape,
-                            "data": tensor.elements.to_json(tensor.data_type),
-                        })
-                    })
-                    .collect()
-            };
-            json!({
-                "valid": true,
-                "statement": Digest(verified.statement),
-                "key_digest": Digest(verified.key_digest),
-                "context": Digest(verified.context),
-                "security_bits": verified.security_bits,
-                "inputs": show(&system.inputs, &verified.inputs),
-                "outputs": show(&system.outputs, &verified.outputs),
-            })
-        }
-    }
 }

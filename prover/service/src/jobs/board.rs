@@ -2,13 +2,20 @@
 //! finding leases that ended.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
 use tokio::sync::{mpsc, watch};
 
+use super::activity::Activity;
 use super::job::{Job, Proof, State};
+use crate::ids::now_ms;
 use crate::store::{Change, Store, StoreError, WatchEvent};
+
+/// Jobs that are known to be counted.
+const COUNTED: NonZeroUsize = NonZeroUsize::new(8192).unwrap();
 
 /// A job that is not final.
 #[derive(Debug, Clone)]
@@ -54,6 +61,12 @@ struct Known {
     tenants: HashMap<String, Counts>,
     total: Counts,
     watched: HashMap<String, watch::Sender<u64>>,
+    /// Whether the storage is telling what exists: a job is told once then, and a final one was not counted before.
+    catching_up: bool,
+    /// Jobs counted lately, as a change may be told twice.
+    counted: Option<LruCache<String, ()>>,
+    activity: HashMap<String, Activity>,
+    all_activity: Activity,
 }
 
 impl Known {
@@ -69,10 +82,24 @@ impl Known {
         }
     }
 
-    fn remove(&mut self, key: &str) {
-        if let Some(old) = self.active.remove(key) {
+    /// Whether the job was known.
+    fn remove(&mut self, key: &str) -> bool {
+        let old = self.active.remove(key);
+        if let Some(old) = &old {
             self.count(&old.tenant, old.state, false);
         }
+        old.is_some()
+    }
+
+    /// Counts a job that reached its end, once.
+    fn ended(&mut self, key: &str, job: &Job) {
+        let counted = self.counted.get_or_insert_with(|| LruCache::new(COUNTED));
+        if counted.put(key.to_owned(), ()).is_some() {
+            return;
+        }
+        let now = now_ms();
+        self.all_activity.add(job, now);
+        self.activity.entry(job.tenant.clone()).or_default().add(job, now);
     }
 }
 
@@ -90,6 +117,7 @@ impl Board {
     /// # Errors
     /// The storage does not answer now.
     pub async fn follow(&self, store: &Store) -> Result<(), StoreError> {
+        self.known().catching_up = true;
         let mut events = store.records.watch("job.").await?;
         self.catch_up(&mut events).await;
         let (board, store) = (self.clone(), store.clone());
@@ -111,10 +139,11 @@ impl Board {
 
     async fn catch_up(&self, events: &mut mpsc::Receiver<WatchEvent>) {
         while let Some(event) = events.recv().await {
-            if event == WatchEvent::CaughtUp {
+            let caught_up = event == WatchEvent::CaughtUp;
+            self.hear(event);
+            if caught_up {
                 return;
             }
-            self.hear(event);
         }
     }
 
@@ -124,11 +153,16 @@ impl Board {
         known.active.clear();
         known.tenants.clear();
         known.total = Counts::default();
+        known.activity.clear();
+        known.counted = None;
+        known.all_activity = Activity::default();
+        known.catching_up = true;
     }
 
     fn hear(&self, event: WatchEvent) {
-        if let WatchEvent::Change(change) = event {
-            self.learn(&change);
+        match event {
+            WatchEvent::Change(change) => self.learn(&change),
+            WatchEvent::CaughtUp => self.known().catching_up = false,
         }
     }
 
@@ -144,7 +178,10 @@ impl Board {
         if known.active.get(key).is_some_and(|old| old.revision >= revision) {
             return;
         }
-        known.remove(key);
+        let was_active = known.remove(key);
+        if let Some(job) = job.filter(|job| job.state().is_final() && (was_active || known.catching_up)) {
+            known.ended(key, job);
+        }
         if let Some(job) = job.filter(|job| !job.state().is_final()) {
             known.count(&job.tenant, job.state(), true);
             known.active.insert(
@@ -190,6 +227,16 @@ impl Board {
     /// Jobs of one tenant.
     pub fn of_tenant(&self, tenant: &str) -> Counts {
         self.known().tenants.get(tenant).copied().unwrap_or_default()
+    }
+
+    /// What has become of one tenant's jobs lately, or of all tenants'.
+    pub fn activity(&self, tenant: Option<&str>) -> Activity {
+        let known = self.known();
+        let activity = match tenant {
+            None => Some(&known.all_activity),
+            Some(tenant) => known.activity.get(tenant),
+        };
+        activity.cloned().unwrap_or_default().at(now_ms())
     }
 
     /// All of them.

@@ -98,6 +98,10 @@ pub enum FailureCause {
 }
 
 impl FailureCause {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Deadline, Self::WorkersLost, Self::Memory, Self::Artefact, Self::Prover, Self::Rejected, Self::Storage];
+
     /// Name in metrics and answers.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! Jobs: one statement to be proven. Everything that may happen to one is decided here, on one record per job.
 
+mod activity;
 mod board;
 mod desk;
 mod job;
@@ -7,6 +8,7 @@ mod lease;
 mod sweep;
 mod usage;
 
+pub use activity::{Activity, Ended, Failed};
 pub use board::{Board, Counts};
 pub use desk::{Desk, Order};
 pub use job::{Delivered, Event, EventKind, Execution, Failure, FailureCause, Job, Payload, Proof, Proved, State};

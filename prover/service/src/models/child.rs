@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use nix::sys::resource::{Resource, setrlimit};
 use serde::{Deserialize, Serialize};
 use vinfer_circuits::program::{self, IntType, Program, Value};
 use vinfer_circuits::system::PublicPort;
 use vinfer_verifier::Expected;
 
 use super::record::PortInfo;
+use super::report::report;
+use crate::confine::confine;
 use crate::tensors::{DataType, port_shape};
 
 /// First bytes of a program file, which needs no compilation.
@@ -59,7 +60,8 @@ pub const OUTCOME: &str = "outcome.json";
 /// # Errors
 /// The outcome cannot be written.
 pub fn run(task: &Task) -> std::io::Result<()> {
-    limit(task)?;
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    confine(task.memory, task.seconds.saturating_mul(threads))?;
     let outcome = match make(task) {
         Ok(outcome) => outcome,
         Err(reason) => Outcome::Refused(reason),
@@ -67,26 +69,14 @@ pub fn run(task: &Task) -> std::io::Result<()> {
     write(&task.output.join(OUTCOME), &serde_json::to_vec(&outcome)?)
 }
 
-fn limit(task: &Task) -> std::io::Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let seconds = task.seconds.saturating_mul(threads);
-    setrlimit(Resource::RLIMIT_AS, task.memory, task.memory)?;
-    setrlimit(Resource::RLIMIT_CPU, seconds, seconds.saturating_add(1))?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-    // A dead parent must not leave a compiler behind.
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
-    Ok(())
-}
-
 fn make(task: &Task) -> Result<Outcome, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let model = fs::read(&task.model).map_err(|error| text(&error))?;
-    let (program, report) = if model.starts_with(PROGRAM_MAGIC) {
-        (program::from_bytes(&model).map_err(|error| text(&error))?, serde_json::json!({ "rows": [] }))
+    let (program, rows) = if model.starts_with(PROGRAM_MAGIC) {
+        (program::from_bytes(&model).map_err(|error| text(&error))?, Vec::new())
     } else {
         let compiled = vinfer_compiler::compile_bytes(&model, None).map_err(|error| text(&error))?;
-        let report = report(&compiled.report);
-        (compiled.program, report)
+        (compiled.program, compiled.report.rows)
     };
     drop(model);
     let (key, vk) = vinfer_prover::setup(&program).map_err(|error| text(&error))?;
@@ -101,7 +91,7 @@ fn make(task: &Task) -> Result<Outcome, String> {
     let failed = |error: std::io::Error| format!("cannot write the keys: {error}");
     write(&task.output.join("program"), &program::to_bytes(&program)).map_err(failed)?;
     write(&task.output.join("vk"), &vk).map_err(failed)?;
-    write(&task.output.join("report.json"), report.to_string().as_bytes()).map_err(failed)?;
+    write(&task.output.join("report.json"), report(&key, &rows).to_string().as_bytes()).map_err(failed)?;
     let mut pk = std::io::BufWriter::new(fs::File::create(task.output.join("pk")).map_err(failed)?);
     key.write_to(&mut pk).map_err(failed)?;
     pk.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
@@ -124,21 +114,6 @@ fn ports(ports: &[PublicPort]) -> Vec<PortInfo> {
         }
     }
     infos
-}
-
-fn report(report: &vinfer_compiler::Report) -> serde_json::Value {
-    let row = |row: &vinfer_compiler::Row| {
-        serde_json::json!({
-            "node": row.node,
-            "operators": row.operators,
-            "primitive": row.primitive,
-            "exactness": row.exactness,
-            "shape": row.shape,
-            "elements": row.elements,
-            "macs": row.macs,
-        })
-    };
-    serde_json::json!({ "macs": report.macs(), "rows": report.rows.iter().map(row).collect::<Vec<_>>() })
 }
 
 /// An input of the program's types and shapes that says nothing.

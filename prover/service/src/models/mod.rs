@@ -2,6 +2,7 @@
 
 pub mod child;
 mod record;
+mod report;
 mod setup;
 mod shelf;
 
