@@ -1,7 +1,7 @@
 //! The process that checks one proof.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -38,7 +38,11 @@ pub type InputReader = fn(&Path, &[PublicPort], u64) -> Result<Tensors, String>;
 /// The files cannot be read, or the verdict not be written.
 pub fn run(task: &Task, read_input: InputReader) -> std::io::Result<()> {
     confine(task.memory, task.seconds)?;
-    let verdict = verdict(&task.directory, read_input)?;
+    let verdict = match verdict(&task.directory, read_input) {
+        // As where memory is missing anywhere else.
+        Err(error) if error.kind() == ErrorKind::OutOfMemory => std::process::abort(),
+        verdict => verdict?,
+    };
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, &verdict)?;
     out.flush()
