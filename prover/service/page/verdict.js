@@ -50,7 +50,8 @@ function proven(verdict, model) {
     tensors(verdict.inputs, verdict.outputs),
     facts(
       ["Provable bits", `${verdict.security_bits.toFixed(1)} (${verdict.grinding_bits} by proof of work per query phase)`],
-      ["Compared with your input", verdict.compared.includes("input") ? el("b", { class: "good" }, "the same") : "no input given"],
+      ["Compared with your input", verdict.compared.includes("input") ? el("b", { class: "good" }, "the same", verdict.compared_inference === null ? "" : ` as inference ${verdict.compared_inference}`) : "no input given"],
+      verdict.batch > 1 && ["Inferences in the proof", count(verdict.batch)],
       ["Checked in", seconds(verdict.verify_seconds)],
       ["Statement", digest(verdict.statement, "statement digest")],
       ["Verification key", digest(verdict.key_digest, "key digest"), model && [" of your model ", el("a", { href: `#/models/${model}` }, model)]],

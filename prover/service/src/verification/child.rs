@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use vinfer_circuits::program::batch::slice;
 use vinfer_circuits::system::PublicPort;
 use vinfer_verifier::{Expected, PreparedKey, Verified, VerifyError};
 
@@ -61,16 +62,44 @@ fn verdict(directory: &Path, read_input: InputReader) -> std::io::Result<Value> 
     };
     let mut accepted = accepted(&key, &verified, seconds);
     if input.exists() {
-        let ports = &key.key().system.inputs;
-        match given_input(&input, ports, index, read_input) {
-            Err(reason) => return Ok(refused("input", false, &format!("the input cannot be compared: {reason}"))),
-            Ok(given) => match difference(ports, &verified.inputs, &given) {
-                None => accepted["compared"] = json!(["input"]),
-                Some(difference) => return Ok(refused("other_input", true, &difference)),
-            },
+        let batch = key.key().batch;
+        let ports = one_inference(&key.key().system.inputs, batch);
+        let given = match given_input(&input, &ports, index, read_input) {
+            Ok(given) => given,
+            Err(reason) => {
+                return Ok(refused("input", false, &format!("the input cannot be compared: {reason}")));
+            }
+        };
+        let found = (0..batch).find(|&inference| sample(&verified.inputs, inference, batch) == given);
+        match found {
+            Some(inference) => {
+                accepted["compared"] = json!(["input"]);
+                accepted["compared_inference"] = json!((batch > 1).then_some(inference));
+            }
+            None if batch == 1 => {
+                return Ok(refused("other_input", true, &difference(&ports, &verified.inputs, &given)));
+            }
+            None => {
+                let reason = format!("none of the {batch} inferences of this proof has the input in your file");
+                return Ok(refused("other_input", true, &reason));
+            }
         }
     }
     Ok(accepted)
+}
+
+/// Ports of one inference: the samples of a batch are the outermost axis.
+fn one_inference(ports: &[PublicPort], batch: u32) -> Vec<PublicPort> {
+    let single = |port: &PublicPort| {
+        let skipped = usize::from(batch > 1);
+        PublicPort { shape: port.shape.get(skipped..).unwrap_or_default().to_vec(), ..port.clone() }
+    };
+    ports.iter().map(single).collect()
+}
+
+/// Tensors of one inference of a batch.
+fn sample(tensors: &[Vec<i32>], inference: u32, batch: u32) -> Tensors {
+    tensors.iter().map(|tensor| slice(tensor, inference, batch).to_vec()).collect()
 }
 
 fn check(vk: &[u8], proof: &[u8]) -> Result<(PreparedKey, Verified), VerifyError> {
@@ -117,6 +146,8 @@ fn accepted(key: &PreparedKey, verified: &Verified, seconds: f64) -> Value {
         "security_bits": verified.security_bits,
         "grinding_bits": verified.grinding_bits,
         "verify_seconds": seconds,
+        "batch": key.batch,
+        "inferences": verified.inferences.iter().map(|digest| Digest(*digest)).collect::<Vec<_>>(),
         "compared": [],
         "inputs": show(&system.inputs, &verified.inputs),
         "outputs": show(&system.outputs, &verified.outputs),
@@ -138,11 +169,8 @@ fn given_input(path: &Path, ports: &[PublicPort], index: u64, read: InputReader)
     }
 }
 
-/// What tells the inputs apart, as a sentence; nothing where they are the same.
-fn difference(ports: &[PublicPort], proven: &[Vec<i32>], given: &[Vec<i32>]) -> Option<String> {
-    if proven == given {
-        return None;
-    }
+/// What tells two inputs apart that are not the same, as a sentence.
+fn difference(ports: &[PublicPort], proven: &[Vec<i32>], given: &[Vec<i32>]) -> String {
     let general = || "the proof is about another input than the one in your file".to_owned();
     let at = proven.iter().zip(given).position(|(proven, given)| proven != given);
     let port = at.and_then(|at| ports.get(at));
@@ -158,12 +186,12 @@ fn difference(ports: &[PublicPort], proven: &[Vec<i32>], given: &[Vec<i32>]) -> 
         Some((first, differing, proven.len(), show(proven)?, show(given)?))
     });
     let (Some(port), Some((first, differing, all, proven, given))) = (port, element) else {
-        return Some(general());
+        return general();
     };
-    Some(format!(
+    format!(
         "{}: {differing} of {all} elements of `{}` differ, the first at {first}, which is {proven} in the proof and \
          {given} in your file",
         general(),
         port.name
-    ))
+    )
 }
