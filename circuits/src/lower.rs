@@ -30,7 +30,7 @@ mod requant;
 mod views;
 
 pub use constants::TableKey;
-use constants::{coefficient, expr};
+use constants::{ClampKey, coefficient, expr};
 pub use float::{
     FloatForm, FloatSources, FloatStep, Limbs, MAX_BOOST, RoundHints, align_squares, align_sum, split as split_float,
 };
@@ -149,10 +149,11 @@ pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
         for clamp in [11u8, 13, 15, 17] {
             let widths = Widths { limb, clamp };
             let lowered = Lowering::run(program, widths, false, &mut refinements)?;
+            // Committing a cell costs less than a leaf, but a commitment has a power of two of them.
             let cost = lowered.as_ref().map(|l| {
                 let cells: u64 =
                     l.system.columns.iter().filter(|c| c.home == Home::Witness).map(Column::padded_cells).sum();
-                2 * l.layout.leaf_len + cells
+                4 * l.layout.leaf_len + cells + (1 << l.layout.witness_bits)
             });
             if let Some(cost) = cost
                 && best.is_none_or(|(least, _)| cost < least)
@@ -217,6 +218,10 @@ pub(crate) struct Lowering<'p> {
     public_roots: Vec<bool>,
     /// Exponent and sign columns of a float tensor, by its mantissa column.
     float_parts: BTreeMap<ColumnId, [ColumnId; 2]>,
+    /// Level bits of the clamp tables, as far as they are known.
+    level_bits: BTreeMap<ClampKey, u8>,
+    /// Set when a clamp table was too narrow for a later operation.
+    outgrown: bool,
     /// Set when the widths cannot express the program.
     infeasible: bool,
 }
@@ -229,7 +234,9 @@ impl<'p> Lowering<'p> {
         refinements: &mut Refinements,
     ) -> Result<Option<Lowered>, LowerError> {
         // Every restart splits one atom of some value; an axis of at most 2^28 splits at most 28 times.
-        for _ in 0..program.values.len() * 32 + 1 {
+        // The widths of clamp tables are known after one more.
+        let mut level_bits = BTreeMap::new();
+        for _ in 0..program.values.len() * 32 + 2 {
             let mut pass = Self {
                 program,
                 widths,
@@ -251,11 +258,15 @@ impl<'p> Lowering<'p> {
                 tables: BTreeMap::new(),
                 public_roots: public_roots(program),
                 float_parts: BTreeMap::new(),
+                level_bits: core::mem::take(&mut level_bits),
+                outgrown: false,
                 infeasible: false,
             };
             let result = pass.lower_all();
             *refinements = core::mem::take(&mut pass.refinements);
+            level_bits = core::mem::take(&mut pass.level_bits);
             match result {
+                Ok(_) if pass.outgrown && !pass.infeasible => {}
                 Ok((instances_of_op, columns_of_op)) => {
                     if pass.infeasible {
                         return Ok(None);

@@ -132,10 +132,11 @@ fn feasible_requant(lowered: &Lowered, columns: &mut Columns, step: &RequantStep
             for s in 0..2u64 {
                 columns[*parity as usize].fill(F::from_u64(s));
                 let (start, room) = (value(columns, main, 0), value(columns, last, 0));
+                let parity = value(columns, main, 1);
                 for row in interpreter::rows(columns, table(main)) {
                     let remainder = scaled(start - row[0], shift);
                     let in_limbs = u128::from(remainder) < 1u128 << (bits * count);
-                    if row[1] != F::from_u64(s) || !in_limbs {
+                    if row[1] != parity || !in_limbs {
                         continue;
                     }
                     let total = scaled(room, high_shift);

@@ -1,6 +1,6 @@
 //! The opening, prover side: one weighted-sum claim over both commitments, folded and queried down to a clear vector.
 
-use p3_field::{BasedVectorSpace, PrimeCharacteristicRing};
+use p3_field::{BasedVectorSpace, PrimeCharacteristicRing, TwoAdicField};
 use rayon::prelude::*;
 use vinfer_circuits::field::{F, K};
 use vinfer_circuits::functional::EvaluationClaim;
@@ -19,6 +19,9 @@ pub(crate) struct Opened<'a> {
     pub(crate) vector: &'a [F],
     pub(crate) committed: &'a Committed<F>,
 }
+
+/// Weights handled by one task.
+const RUN: usize = 1 << 12;
 
 fn round_ext(values: &[K], weights: &[K]) -> [K; 2] {
     let (zero, two) = values
@@ -173,7 +176,10 @@ fn query_initial(
 }
 
 /// Adds `sum_j xi^(j+1) * y_j^index` on the queries' slots: the discrete Fourier transform of the powers of `xi` at the
-/// queries' positions, as each `y_j` is a power of the domain's generator.
+/// queries' positions, as each `y_j` is a power of the domain's generator `g`.
+///
+/// Only the first `2^bits` of its `2^domain_bits` values are wanted. With position `c a + b`, `c` the ratio of the sizes,
+/// value `i` is `sum_b g^(i b) T_b[i]`, the `T_b` being transforms of size `2^bits` over `a`.
 fn add_query_weights(weights: &mut [K], queries: &[Queries], xi: K) {
     let mut scale = xi;
     for queries in queries {
@@ -184,11 +190,21 @@ fn add_query_weights(weights: &mut [K], queries: &[Queries], xi: K) {
             spread[at..at + 2].copy_from_slice(c);
             scale *= xi;
         }
-        let powers = encode(spread, 2);
+        let width = 2usize << (queries.domain_bits - queries.bits);
+        let parts = encode(spread, width);
+        let generator = F::two_adic_generator(queries.domain_bits as usize);
         let slot = &mut weights[queries.offset..queries.offset + (1 << queries.bits)];
-        slot.par_chunks_mut(1 << 12).zip(powers.par_chunks(2 << 12)).for_each(|(weights, powers)| {
-            for (w, &[a, b]) in weights.iter_mut().zip(powers.as_chunks::<2>().0) {
-                *w += vinfer_circuits::field::from_coordinates(a, b);
+        slot.par_chunks_mut(RUN).zip(parts.par_chunks(RUN * width)).enumerate().for_each(|(run, (weights, parts))| {
+            let mut power = generator.exp_u64((run * RUN) as u64);
+            for (w, row) in weights.iter_mut().zip(parts.chunks_exact(width)) {
+                let sum = row
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .rev()
+                    .fold([F::ZERO; 2], |sum, part| [sum[0] * power + part[0], sum[1] * power + part[1]]);
+                *w += vinfer_circuits::field::from_coordinates(sum[0], sum[1]);
+                power *= generator;
             }
         });
     }

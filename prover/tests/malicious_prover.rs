@@ -229,6 +229,17 @@ fn false_contraction_values() {
     tally.finish();
 }
 
+/// Index in a column, row-major, of element `at` of its tensor; `order` lists the column's axes in logical order.
+fn place(dims: &[u32], order: &[u8], at: usize) -> usize {
+    let (mut rest, mut index) = (at, vec![0usize; dims.len()]);
+    for &axis in order.iter().rev() {
+        let size = dims[usize::from(axis)] as usize;
+        index[usize::from(axis)] = rest % size;
+        rest /= size;
+    }
+    index.iter().zip(dims).fold(0, |sum, (&i, &size)| sum * size as usize + i)
+}
+
 #[test]
 fn false_outputs() {
     let mut tally = Tally::default();
@@ -248,11 +259,12 @@ fn false_outputs() {
                     // The witness stays honest: the claim on the public column fails.
                     let reason = tally.attack(&what, &honest, &statement, &honest.witness);
                     assert!(matches!(reason, Some(RejectReason::PublicClaim { .. })), "{what}: {reason:?}");
-                    // The witness follows the false output: the lookup fails. Tiny outputs keep their logical order.
+                    // The witness follows the false output: the lookup fails.
                     let column = p.column;
-                    let value = honest.witness.columns[column as usize][at];
+                    let at_column = place(&honest.key.lowered().system.columns[column as usize].dims, &p.order, at);
+                    let value = honest.witness.columns[column as usize][at_column];
                     assert_eq!(signed(value), i64::from(honest.outputs[port][at]));
-                    let witness = with(&honest.witness, column, at, value + from_i64(delta.into()));
+                    let witness = with(&honest.witness, column, at_column, value + from_i64(delta.into()));
                     tally.attack_counted(&what, &honest, &statement, witness);
                 }
             }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::Lowering;
 use super::requant::{Accumulator, AccumulatorSource};
-use super::views::Signal;
+use super::views::{Signal, least_padded};
 use crate::field::{F, from_i64};
 use crate::ops::{Contract, Window};
 use crate::system::{ContractMap, Contraction, Home, domain_len};
@@ -84,10 +84,16 @@ impl Lowering<'_> {
             })
             .collect();
 
-        let axis_order: Vec<usize> =
+        let channel_first: Vec<usize> =
             core::iter::once(channel).chain((0..output.shape.len()).filter(|&a| a != channel)).collect();
-        let column = self.own_column(op.output, &atoms, &axis_order);
+        let column = self.own_column(op.output, &atoms, &least_padded(&atoms, channel_first));
         let own = self.view(op.output)?.clone();
+        // The domain lists the channels, then the positions.
+        let mut output_axes = vec![None; self.column_dims(column).len()];
+        let at_positions = (0..output.shape.len()).filter(|&axis| axis != channel).flat_map(|axis| &own.axes[axis]);
+        for (&axis, domain) in at_positions.zip(1u8..) {
+            output_axes[axis as usize] = Some(domain);
+        }
         for axis in (0..output.shape.len()).filter(|&axis| windowed(axis)) {
             self.keep_whole(&own, axis);
         }
@@ -112,7 +118,7 @@ impl Lowering<'_> {
             op: op_index,
             positions,
             output: column,
-            channel_axes: atoms[channel].len(),
+            output_axes: Some(output_axes),
             requant: &op.requant,
             bias: &op.bias,
             reachable: op.reachable(input),

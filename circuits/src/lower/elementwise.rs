@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::constants::{coefficient, expr, single};
 use super::requant::{Accumulator, AccumulatorSource};
-use super::views::{Signal, View};
+use super::views::{Signal, View, least_padded};
 use super::{Lowering, same_maps};
 use crate::field::from_i64;
 use crate::ops::{Add, AddForm, Lookup, Operand, Requant, Sum};
@@ -22,12 +22,16 @@ pub(super) struct Operands {
 }
 
 impl Lowering<'_> {
-    /// Output column in logical order, its axes carried over from `view` (axis `i` from axis `i`).
-    pub(super) fn carried_output(&mut self, output: ValueId, view: &View) -> Result<(ColumnId, Vec<Vec<u32>>), Signal> {
-        self.reduced_output(output, view, |_| false)
+    /// Output column with its axes carried over from `view` (axis `i` from axis `i`), in the order that pads least; how
+    /// the output's atoms lie in it.
+    pub(super) fn carried_output(&mut self, output: ValueId, view: &View) -> Result<(ColumnId, View), Signal> {
+        let rank = self.program.values[output as usize].shape.len();
+        let atoms = (0..rank).map(|axis| self.carried(output, axis, view, axis)).collect::<Result<Vec<_>, _>>()?;
+        let column = self.own_column(output, &atoms, &least_padded(&atoms, (0..rank).collect()));
+        Ok((column, self.view(output)?.clone()))
     }
 
-    /// [`Self::carried_output`] with the reduced axes of size one.
+    /// Output column in logical order, its axes carried over from `view` but the reduced ones, which have size one.
     pub(super) fn reduced_output(
         &mut self,
         output: ValueId,
@@ -43,9 +47,10 @@ impl Lowering<'_> {
 
     pub(super) fn lookup(&mut self, op: &Lookup) -> Result<(), Signal> {
         let view = self.view(op.input)?.clone();
-        let (column, atoms) = self.carried_output(op.output, &view)?;
+        let (column, own) = self.carried_output(op.output, &view)?;
         let dims = self.column_dims(column).to_vec();
-        let input = Source::Column { column: view.column, maps: self.read_maps(&view, domain_axes(&atoms)) };
+        let input =
+            Source::Column { column: view.column, maps: self.read_maps(&view, |axis, atom| own.axis(axis, atom)) };
         let y = Source::Column { column, maps: same_maps(dims.len()) };
         let lo = i64::from(self.program.values[op.input as usize].quantisation.lo());
         // Inputs are shifted to 1.., so that the all-zero tuple of pads is no real row.
@@ -71,7 +76,7 @@ impl Lowering<'_> {
             op: op_index,
             positions: dims,
             output: column,
-            channel_axes: 0,
+            output_axes: None,
             requant: core::slice::from_ref(&op.requant),
             bias: &[0],
             reachable: vec![op.reachable(input)],
@@ -101,7 +106,7 @@ impl Lowering<'_> {
                     op: op_index,
                     positions: dims,
                     output: column,
-                    channel_axes: 0,
+                    output_axes: None,
                     requant: core::slice::from_ref(&requant),
                     bias: &[0],
                     reachable: vec![(sa.0 + sb.0, sa.1 + sb.1)],
@@ -139,31 +144,30 @@ impl Lowering<'_> {
             let b_view = self.view(*b)?.clone();
             self.unify(a, &a_view, *b, &b_view)?;
         }
-        let (column, atoms) = self.carried_output(output, &a_view)?;
-        let a = Factor { column: a_view.column, maps: self.read_maps(&a_view, domain_axes(&atoms)) };
-        let (b, b_range) = self.second_operand(output, b, &atoms)?;
+        let (column, own) = self.carried_output(output, &a_view)?;
+        let a = Factor { column: a_view.column, maps: self.read_maps(&a_view, |axis, atom| own.axis(axis, atom)) };
+        let (b, b_range) = self.second_operand(output, b, &own)?;
         Ok(Operands { column, a, b, b_range })
     }
 
-    /// A second operand over a domain that lists the output's atoms in logical order, and its range.
+    /// A second operand over the domain of the output's column, and its range.
     fn second_operand(
         &mut self,
         output: ValueId,
         operand: &Operand,
-        atoms: &[Vec<u32>],
+        own: &View,
     ) -> Result<(Factor, (i32, i32)), Signal> {
         let out_shape = self.program.values[output as usize].shape.clone();
-        let axis_of = domain_axes(atoms);
         Ok(match operand {
             Operand::Value(b) => {
                 let view = self.view(*b)?.clone();
                 let value = &self.program.values[*b as usize];
                 let wide = |axis: usize| value.shape[axis] == out_shape[axis];
-                let maps = self.read_maps(&view, |axis, atom| if wide(axis) { axis_of(axis, atom) } else { None });
+                let maps = self.read_maps(&view, |axis, atom| if wide(axis) { own.axis(axis, atom) } else { None });
                 (Factor { column: view.column, maps }, (value.quantisation.lo(), value.quantisation.hi()))
             }
             Operand::Constant { shape, data, lo, hi } => {
-                let (dims, maps) = constant_layout(shape, &out_shape, atoms);
+                let (dims, maps) = constant_layout(shape, &out_shape, &self.atom_sizes(own), own);
                 let cells = data.clone();
                 let id = self.new_constant(dims, || cells.iter().map(|&v| from_i64(i64::from(v))).collect());
                 (Factor { column: id, maps }, (*lo, *hi))
@@ -178,15 +182,19 @@ impl Lowering<'_> {
     }
 }
 
-/// Dimensions of the column of a constant broadcast to `output`, and how a domain of the output's atoms reads it.
-pub(super) fn constant_layout(shape: &[u32], output: &[u32], atoms: &[Vec<u32>]) -> (Vec<u32>, Vec<AxisMap>) {
-    let axis_of = domain_axes(atoms);
+/// Dimensions of the column of a constant broadcast to `output`, and how the domain of the output's column reads it.
+pub(super) fn constant_layout(
+    shape: &[u32],
+    output: &[u32],
+    atoms: &[Vec<u32>],
+    own: &View,
+) -> (Vec<u32>, Vec<AxisMap>) {
     let (mut dims, mut maps) = (Vec::new(), Vec::new());
     for (axis, &size) in shape.iter().enumerate() {
         if size == output[axis] {
             for (atom, &s) in atoms[axis].iter().enumerate() {
                 dims.push(s);
-                maps.push(axis_of(axis, atom).map_or(AxisMap::Sum, |axis| AxisMap::Same { axis }));
+                maps.push(own.axis(axis, atom).map_or(AxisMap::Sum, |axis| AxisMap::Same { axis }));
             }
         } else {
             dims.push(1);

@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::constants::{coefficient, expr, single};
-use super::elementwise::{constant_layout, domain_axes};
+use super::elementwise::constant_layout;
 use super::views::{Signal, View};
 use super::{Lowering, Step, same_maps};
 use crate::field::from_i64;
@@ -288,7 +288,7 @@ impl Lowering<'_> {
         let base = operands.iter().filter_map(|o| o.value()).find(|&v| self.program.values[v as usize].shape == shape);
         let views: Vec<Option<View>> =
             operands.iter().map(|o| o.value().map(|v| self.view(v).cloned()).transpose()).collect::<Result<_, _>>()?;
-        let (column, atoms) = match base {
+        let column = match base {
             Some(base) => {
                 let view = self.view(base)?.clone();
                 for (operand, other) in operands.iter().zip(&views) {
@@ -298,12 +298,13 @@ impl Lowering<'_> {
                         self.unify(base, &view, value, other)?;
                     }
                 }
-                self.carried_output(output, &view)?
+                self.carried_output(output, &view)?.0
             }
-            None => self.root_value(output),
+            None => self.root_value(output).0,
         };
         let dims = self.column_dims(column).to_vec();
-        let axis_of = domain_axes(&atoms);
+        let out_view = self.view(output)?.clone();
+        let atoms = self.atom_sizes(&out_view);
         let instance = self.new_instance(dims.clone(), Vec::new());
         let mut sources = Vec::with_capacity(operands.len());
         for (operand, view) in operands.iter().zip(&views) {
@@ -316,16 +317,17 @@ impl Lowering<'_> {
                             return Err(Signal::Fail(self.reshape_error(*value)));
                         }
                     }
-                    let maps = self.read_maps(
-                        view,
-                        |axis, atom| {
-                            if own[axis] == shape[axis] { axis_of(axis, atom) } else { None }
-                        },
-                    );
+                    let maps =
+                        self.read_maps(
+                            view,
+                            |axis, atom| {
+                                if own[axis] == shape[axis] { out_view.axis(axis, atom) } else { None }
+                            },
+                        );
                     self.float_sources(instance, view.column, &maps)
                 }
                 (Operand::Constant { shape: own, data, .. }, _) => {
-                    let (constant_dims, maps) = constant_layout(own, &shape, &atoms);
+                    let (constant_dims, maps) = constant_layout(own, &shape, &atoms, &out_view);
                     let mut parts = [0u16; FLOAT_PARTS];
                     for (part, slot) in parts.iter_mut().enumerate() {
                         let cells = data.iter().map(|&v| from_i64(split(v)[part])).collect();
@@ -362,9 +364,9 @@ impl Lowering<'_> {
     /// `y = table[x - lo]` with the three cells of each float.
     fn float_table(&mut self, output: ValueId, input: ValueId, table: &[u32]) -> Result<(), Signal> {
         let view = self.view(input)?.clone();
-        let (column, atoms) = self.carried_output(output, &view)?;
+        let (column, own) = self.carried_output(output, &view)?;
         let dims = self.column_dims(column).to_vec();
-        let maps = self.read_maps(&view, domain_axes(&atoms));
+        let maps = self.read_maps(&view, |axis, atom| own.axis(axis, atom));
         let instance = self.new_instance(dims.clone(), vec![Source::Column { column: view.column, maps }]);
         let out = self.float_sources(instance, column, &same_maps(dims.len()));
         let lo = i64::from(self.program.values[input as usize].quantisation.lo());

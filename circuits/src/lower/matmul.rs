@@ -93,7 +93,7 @@ impl Lowering<'_> {
             op,
             positions: dims,
             output: column,
-            channel_axes: 0,
+            output_axes: None,
             requant: core::slice::from_ref(requant),
             bias: &[0],
             reachable: vec![reachable],

@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::constants::{coefficient, expr};
-use super::views::{Signal, View};
+use super::views::{Signal, View, least_padded};
 use super::{Lowering, Step, same_maps, signed_bits};
 use crate::ops::{MaxPool, Window};
 use crate::system::{AxisMap, ColumnId, Home, Source};
@@ -55,12 +55,14 @@ impl Lowering<'_> {
         (low, high): (i64, i64),
         last: Option<(u32, &Vec<Vec<u32>>)>,
     ) -> View {
-        let dims: Vec<u32> = atoms.iter().flatten().copied().collect();
-        let mut axes = Vec::new();
-        let mut next = 0u8;
-        for group in atoms {
-            axes.push((next..next + group.len() as u8).collect::<Vec<u8>>());
-            next += group.len() as u8;
+        let order = least_padded(atoms, (0..atoms.len()).collect());
+        let mut dims = Vec::new();
+        let mut axes = vec![Vec::new(); atoms.len()];
+        for &axis in &order {
+            for &size in &atoms[axis] {
+                axes[axis].push(dims.len() as u8);
+                dims.push(size);
+            }
         }
         let axis = window.axis as usize;
         let size = self.axis_sizes(view, axis)[0];
@@ -89,7 +91,7 @@ impl Lowering<'_> {
             };
             let (b, b_outside) = tap(self, k);
             let result = match last {
-                Some((value, out_atoms)) if done => self.ordered_column(value, out_atoms),
+                Some((value, out_atoms)) if done => self.own_column(value, out_atoms, &order),
                 _ => self.new_column(Home::Witness, dims.clone()),
             };
             let y = Source::Column { column: result, maps: same_maps(dims.len()) };
@@ -103,7 +105,7 @@ impl Lowering<'_> {
             let instance = self.new_instance(dims.clone(), sources);
             // Holds every difference of two elements.
             let span = high - low;
-            let table = self.clamp_table(signed_bits(-span, span), 0, 0, span as i32);
+            let table = self.clamp_table(signed_bits(-span, span), 0, span as i32, 0);
             self.push_lookup(instance, table, vec![difference, rise]);
             let is_value = last.is_some() && done;
             let column = (!is_value).then_some(result);

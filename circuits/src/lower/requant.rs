@@ -1,9 +1,9 @@
 //! Requantisation blocks: the channels of one operation that share a form become one lookup instance.
 //!
 //! With `A = acc * M + C` (for a contraction `acc * M` is itself a contraction with rows scaled by `M`):
-//! * LINE: `A = v * 2^(T l) + sum r_i 2^(T i)`, limbs `r_i` in a T-bit range table, `(v, y)` in a clamp table with
-//!   `shift - T l` fraction bits.
-//! * PARITY: `A + s D = w * 2^E + R`, `R = sum r_i 2^(T i)`, `(w, s, y)` in a parity clamp table (so `s = w mod 2`), and
+//! * LINE: `A = v * 2^(T l) + sum r_i 2^(T i)`, limbs `r_i` in a T-bit range table, `(v, y)`, both counted from
+//!   the least output, in a clamp table with `shift - T l` fraction bits.
+//! * PARITY: `A + s D = w * 2^E + R`, `R = sum r_i 2^(T i)`, `(w, s, y)`, likewise, in a parity clamp table (so `s = w mod 2`), and
 //!   `R < B = 2^E + (2 s - 1) D` by range checks of `B / 2^f - 1 - floor(R / 2^f)`, which is exact since the bound is a
 //!   multiple of `2^f`: f leaves the two topmost limbs, so the difference is `slack + 2^T * high`, both in T bits.
 //! * TABLE: `(channel, y, t_lo, t_hi)` is a table row, `acc - t_lo` and `t_hi - 1 - acc` in the range table.
@@ -16,6 +16,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::constants::{coefficient, expr, scaled, single};
+use super::views::least_padded;
 use super::{Lowering, Step, same_maps, signed_bits};
 use crate::field::from_i64;
 use crate::ops::Requant;
@@ -86,9 +87,11 @@ pub(super) struct Accumulator<'a> {
     pub(super) op: usize,
     /// Domain positions besides the channel axis (with channels), or the whole domain (without).
     pub(super) positions: Vec<u32>,
-    /// Output column and the number of its leading channel axes; `None` channels: the domain is the column.
+    /// Output column.
     pub(super) output: ColumnId,
-    pub(super) channel_axes: usize,
+    /// With channels: for each axis of the output column the domain axis of its position, `None` for the axes of the
+    /// channel, which are neighbours. Without: the domain is the column.
+    pub(super) output_axes: Option<Vec<Option<u8>>>,
     /// Step function per channel.
     pub(super) requant: &'a [Requant],
     /// Bias per channel.
@@ -102,12 +105,13 @@ pub(super) struct Accumulator<'a> {
 }
 
 impl Accumulator<'_> {
-    /// Bits of the levels that a LINE or PARITY channel can reach.
+    /// Bits of the levels that a LINE or PARITY channel can reach, counted from the least value of the output.
     fn level_bits(&self, channel: u32) -> u8 {
         let (min, max) = self.reachable[channel as usize];
         let levels = [min, max, 0].map(|a| self.requant[channel as usize].level(a));
-        let least = levels.into_iter().min().unwrap_or(0).min(self.range.0.into());
-        signed_bits(least, levels.into_iter().max().unwrap_or(0).max(self.range.1.into()))
+        let (lo, hi) = (i64::from(self.range.0), i64::from(self.range.1));
+        let least = levels.into_iter().min().unwrap_or(0).min(lo);
+        signed_bits(least - lo, levels.into_iter().max().unwrap_or(0).max(hi) - lo)
     }
 
     /// Most bits of any of these channels' levels.
@@ -132,7 +136,7 @@ struct Sorted {
 }
 
 /// log2 of `program::MAX_PRODUCT`.
-const MAX_BITS: u32 = 61;
+pub(super) const MAX_BITS: u32 = 61;
 /// Most bits of a level that a clamp table holds; channels beyond fall back to TABLE.
 const MAX_LEVEL_BITS: u8 = 20;
 /// Most rows of one threshold table.
@@ -180,19 +184,22 @@ impl Lowering<'_> {
             }
         };
         let y = sources.len() as u16;
-        let maps = if acc.channel_axes == 0 {
-            same_maps(dims.len())
-        } else {
-            let whole = channels.len() == acc.requant.len();
-            let mut maps = if whole && acc.channel_axes == 1 {
-                vec![AxisMap::Same { axis: 0 }]
-            } else {
-                let list =
-                    if whole { IndexList::Identity(channels.len() as u32) } else { IndexList::List(channels.to_vec()) };
-                vec![AxisMap::Gather { axis: 0, span: acc.channel_axes as u8, list }]
-            };
-            maps.extend((1..dims.len()).map(|axis| AxisMap::Same { axis: axis as u8 }));
-            maps
+        let maps = match &acc.output_axes {
+            None => same_maps(dims.len()),
+            Some(axes) => {
+                let whole = channels.len() == acc.requant.len();
+                let span = axes.iter().filter(|axis| axis.is_none()).count();
+                let channel = if whole && span == 1 {
+                    AxisMap::Same { axis: 0 }
+                } else {
+                    let count = channels.len() as u32;
+                    let list = if whole { IndexList::Identity(count) } else { IndexList::List(channels.to_vec()) };
+                    AxisMap::Gather { axis: 0, span: span as u8, list }
+                };
+                let mut channel = Some(channel);
+                let map = |axis: &Option<u8>| axis.map_or_else(|| channel.take(), |axis| Some(AxisMap::Same { axis }));
+                axes.iter().filter_map(map).collect()
+            }
         };
         sources.push(Source::Column { column: acc.output, maps });
         let instance = self.new_instance(dims, sources);
@@ -204,7 +211,7 @@ impl Lowering<'_> {
         if values.iter().all(|&v| v == 0) {
             return Part::Constant(0);
         }
-        if acc.channel_axes == 0 {
+        if acc.output_axes.is_none() {
             return Part::Constant(values.first().copied().unwrap_or(0));
         }
         let values = values.to_vec();
@@ -225,12 +232,22 @@ impl Lowering<'_> {
         (column, self.add_source(instance, Source::Column { column, maps }))
     }
 
+    /// A hint column of an instance with its axes in the order that pads least.
+    fn least_padded_hint(&mut self, instance: usize) -> (ColumnId, u16) {
+        let domain = self.system.instances[instance].dims.clone();
+        let atoms: Vec<Vec<u32>> = domain.iter().map(|&d| vec![d]).collect();
+        let order = least_padded(&atoms, (0..domain.len()).collect());
+        let maps = order.iter().map(|&axis| AxisMap::Same { axis: axis as u8 }).collect();
+        let column = self.new_column(Home::Witness, order.iter().map(|&axis| domain[axis]).collect());
+        (column, self.add_source(instance, Source::Column { column, maps }))
+    }
+
     fn limbs(&mut self, instance: usize, count: u32) -> (Vec<ColumnId>, Vec<u16>) {
         let table = (count > 0).then(|| self.range_table(self.widths.limb));
         let mut columns = Vec::new();
         let mut sources = Vec::new();
         for _ in 0..count {
-            let (column, source) = self.hint_column(instance);
+            let (column, source) = self.least_padded_hint(instance);
             if let Some(table) = table {
                 self.push_lookup(instance, table, vec![single(source)]);
             }
@@ -290,10 +307,10 @@ impl Lowering<'_> {
         for (i, &source) in limb_sources.iter().enumerate() {
             v.terms.push((scaled(-(1i64 << (limb * i as u32)), down), source));
         }
-        let table_bits = (level_bits + fraction) as u8;
-        let table = self.clamp_table(table_bits, fraction as u8, acc.range.0, acc.range.1);
-        self.infeasible |= table_bits > 20;
-        self.push_lookup(block.instance, table, vec![v, single(block.y)]);
+        let (lo, hi) = (i64::from(acc.range.0), i64::from(acc.range.1));
+        v.constant = add_canonical(v.constant, coefficient(-(lo << fraction)));
+        let table = self.clamp_table(level_bits as u8, fraction as u8, (hi - lo) as i32, down);
+        self.push_lookup(block.instance, table, vec![v, above(block.y, lo)]);
         let limb_bits = self.widths.limb;
         let form = RequantForm::Line { multipliers, offsets, limbs: limb_columns, limb_bits };
         self.push_requant(acc, block.instance, channels, form);
@@ -349,7 +366,7 @@ impl Lowering<'_> {
         let constant = self.channel_constant(&block, acc, &offsets);
         let (parity, parity_source) = self.hint_column(block.instance);
         // s * D: per channel it is a contraction with one group per channel, else a scaled source.
-        let (odd_terms, delta) = if acc.channel_axes == 0 {
+        let (odd_terms, delta) = if acc.output_axes.is_none() {
             let d = odd_deltas.first().copied().unwrap_or(0);
             (vec![(d, parity_source)], Part::Constant(d))
         } else {
@@ -380,14 +397,20 @@ impl Lowering<'_> {
         for (i, &source) in limb_sources.iter().enumerate() {
             w.terms.push((scaled(-(1i64 << (limb * i as u32)), shift), source));
         }
-        let table = self.parity_table(level_bits.max(2) as u8, acc.range.0, acc.range.1);
-        self.infeasible |= level_bits > 20;
-        self.push_lookup(block.instance, table, vec![w, single(parity_source), single(block.y)]);
+        let (lo, hi) = (i64::from(acc.range.0), i64::from(acc.range.1));
+        w.constant = add_canonical(w.constant, coefficient(-lo));
+        // The table's parity is that of the level counted from `lo`.
+        let parity_of_row = match lo % 2 {
+            0 => single(parity_source),
+            _ => Expr { terms: vec![(coefficient(-1), parity_source)], constant: 1, index_coefficient: 0 },
+        };
+        let table = self.parity_table(level_bits.max(2) as u8, (hi - lo) as i32, shift);
+        self.push_lookup(block.instance, table, vec![w, parity_of_row, above(block.y, lo)]);
         // (2^E + 2 s D - D) / 2^f - 1 - (the limbs from bit f up), in one or two limbs.
         let range = self.range_table(self.widths.limb);
         let top = limbs.min(2);
         let down = limb * (limbs - top);
-        let slack = (top == 2).then(|| self.hint_column(block.instance));
+        let slack = (top == 2).then(|| self.least_padded_hint(block.instance));
         let high_shift = if slack.is_some() { limb } else { 0 };
         let mut room = delta.expr(-1, down + high_shift);
         room.constant = add_canonical(room.constant, scaled((1i64 << (shift - down)) - 1, high_shift));
@@ -458,10 +481,10 @@ impl Lowering<'_> {
         let bias: Vec<i64> = channels.iter().map(|&ch| acc.bias[ch as usize]).collect();
         let block = self.open_block(acc, &channels, 1);
         let bias = self.channel_constant(&block, acc, &bias);
-        let (lower, lower_source) = self.hint_column(block.instance);
-        let (upper, upper_source) = self.hint_column(block.instance);
+        let (lower, lower_source) = self.least_padded_hint(block.instance);
+        let (upper, upper_source) = self.least_padded_hint(block.instance);
         let table = if self.with_constants { self.row_table(rows) } else { self.counted_table(count as u32, 4) };
-        let channel = Expr { terms: Vec::new(), constant: 0, index_coefficient: u64::from(acc.channel_axes > 0) };
+        let channel = Expr { terms: Vec::new(), constant: 0, index_coefficient: u64::from(acc.output_axes.is_some()) };
         let tuple = vec![channel, single(block.y), single(lower_source), single(upper_source)];
         self.push_lookup(block.instance, table, tuple);
         let range = self.range_table(limb);
@@ -492,7 +515,7 @@ impl Lowering<'_> {
     }
 
     fn push_requant(&mut self, acc: &Accumulator<'_>, instance: usize, channels: Vec<u32>, form: RequantForm) {
-        let channels = if acc.channel_axes == 0 { Vec::new() } else { channels };
+        let channels = if acc.output_axes.is_none() { Vec::new() } else { channels };
         self.plan.push(Step::Requant(RequantStep { op: acc.op, instance: instance as u32, channels, form }));
     }
 }
@@ -551,6 +574,11 @@ impl Part {
             Self::Source(s) => expr(vec![(scaled(sign, down), *s)]),
         }
     }
+}
+
+/// A source minus the least value of the output.
+fn above(source: u16, lo: i64) -> Expr {
+    Expr { terms: vec![(1, source)], constant: coefficient(-lo), index_coefficient: 0 }
 }
 
 fn add_canonical(a: u64, b: u64) -> u64 {

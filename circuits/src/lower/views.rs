@@ -6,13 +6,34 @@ use alloc::vec::Vec;
 use super::{AtomOrigin, LowerError, Lowering, Step, ValuePart};
 use crate::ops::{Rewire, RewireKind};
 use crate::program::ValueId;
-use crate::system::{AxisMap, ColumnId, Home, Source};
+use crate::system::{AxisMap, ColumnId, Home, Source, domain_len};
 
 /// A logical tensor as column axes: for each logical axis, the column axes it consists of, outermost first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) column: ColumnId,
     pub(super) axes: Vec<Vec<u8>>,
+}
+
+impl View {
+    /// Column axis of an atom of a logical axis.
+    pub(super) fn axis(&self, axis: usize, atom: usize) -> Option<u8> {
+        self.axes.get(axis)?.get(atom).copied()
+    }
+}
+
+/// The logical axes in an order whose column pads least: a column's outermost axis alone is not padded to a power of
+/// two. At most one axis is moved to the front of `order`.
+pub(super) fn least_padded(atoms: &[Vec<u32>], order: Vec<usize>) -> Vec<usize> {
+    let first = |outermost: usize| {
+        core::iter::once(outermost).chain(order.iter().copied().filter(|&axis| axis != outermost)).collect::<Vec<_>>()
+    };
+    let cells = |order: &[usize]| {
+        let dims: Vec<u32> = order.iter().flat_map(|&axis| &atoms[axis]).copied().collect();
+        if dims.is_empty() { 1 } else { domain_len(&dims) }
+    };
+    let moved = order.iter().map(|&axis| first(axis)).min_by_key(|order| cells(order));
+    moved.filter(|moved| cells(moved) < cells(&order)).unwrap_or(order)
 }
 
 /// Why a lowering pass stops.
@@ -46,6 +67,11 @@ impl Lowering<'_> {
     pub(super) fn axis_sizes(&self, view: &View, axis: usize) -> Vec<u32> {
         let dims = self.column_dims(view.column);
         view.axes[axis].iter().map(|&a| dims[a as usize]).collect()
+    }
+
+    /// Sizes of the column axes behind each logical axis of a view.
+    pub(super) fn atom_sizes(&self, view: &View) -> Vec<Vec<u32>> {
+        (0..view.axes.len()).map(|axis| self.axis_sizes(view, axis)).collect()
     }
 
     /// Column axes in row-major logical order; axes of size one that no logical axis names come last.

@@ -64,7 +64,7 @@ struct Packer {
 }
 
 /// Holes remembered; the oldest is forgotten first.
-const MAX_HOLES: usize = 64;
+const MAX_HOLES: usize = 1024;
 
 impl Packer {
     const fn new() -> Self {

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use vinfer_circuits::field::{F, from_i64};
 use vinfer_circuits::lower::{RequantForm, RequantStep};
 use vinfer_circuits::program::Op;
-use vinfer_circuits::system::Source;
+use vinfer_circuits::system::{AxisMap, Instance, Source};
 
 use super::order::to_column_order;
 use super::{Witness, value_column};
@@ -53,14 +53,52 @@ fn map<T: Copy + Sync, U: Copy + Default + Send>(values: &[T], f: impl Fn(T) -> 
     out
 }
 
+/// The domain axis behind each axis of a column that an instance reads.
+fn domain_axes(instance: &Instance, column: u32) -> Vec<u8> {
+    let maps = instance.sources.iter().find_map(|source| match source {
+        Source::Column { column: own, maps } if *own == column => Some(maps.as_slice()),
+        _ => None,
+    });
+    let axes = maps.unwrap_or_default().iter().flat_map(|map| match map {
+        AxisMap::Gather { axis, span, .. } => std::iter::repeat_n(*axis, usize::from(*span)),
+        AxisMap::Same { axis } => std::iter::repeat_n(*axis, 1),
+        _ => std::iter::repeat_n(0, 1),
+    });
+    axes.collect()
+}
+
+/// Sizes of a column's axes in the order in which the domain of an instance lists them, and which of them is which in
+/// logical order (`order`: the column's axes in logical order).
+fn domain_order(instance: &Instance, column: u32, dims: &[u32], order: &[u8]) -> (Vec<u32>, Vec<u8>) {
+    let domain = domain_axes(instance, column);
+    let mut listed: Vec<usize> = (0..dims.len()).collect();
+    listed.sort_by_key(|&axis| domain.get(axis));
+    let place = |axis: u8| listed.iter().position(|&a| a == usize::from(axis)).unwrap_or(0) as u8;
+    (listed.iter().map(|&axis| dims[axis]).collect(), order.iter().map(|&axis| place(axis)).collect())
+}
+
 impl Witness {
+    /// Fills a column with a hint's values in the order of the instance's domain.
+    fn store(&mut self, instance: &Instance, column: u32, values: Vec<F>) {
+        let axes = domain_axes(instance, column);
+        self.columns[column as usize] = if axes.is_sorted() {
+            values
+        } else {
+            let own: Vec<u32> = axes.iter().map(|&axis| instance.dims[usize::from(axis)]).collect();
+            let mut order: Vec<u8> = (0..).take(axes.len()).collect();
+            order.sort_by_key(|&axis| axes[usize::from(axis)]);
+            to_column_order(&values, &own, &order, |v| v)
+        };
+    }
+
     pub(super) fn fill_requant(&mut self, key: &ProvingKey, execution: &Execution, step: &RequantStep) {
         let system = &key.lowered.system;
         let instance = &system.instances[step.instance as usize];
         let op = &key.proven().ops[step.op];
         let Some((column, order)) = value_column(key, op.output()) else { return };
         let dims = &system.columns[column as usize].dims;
-        let all = to_column_order(&execution.accumulators[step.op], dims, order, |acc| acc);
+        let (dims, order) = domain_order(instance, column, dims, order);
+        let all = to_column_order(&execution.accumulators[step.op], &dims, &order, |acc| acc);
         let biases: &[i64] = if let Op::Contract(c) = op { &c.bias } else { &[] };
         let bias = |ch: u32| biases.get(ch as usize).copied().unwrap_or(0);
         // Without channels one step function and the bias of channel 0 hold for the whole tensor.
@@ -79,7 +117,7 @@ impl Witness {
             RequantForm::Line { multipliers, offsets, limbs, limb_bits } => {
                 let sums = block.map(|i, acc| (acc - biases[i]) * multipliers[i] + offsets[i]);
                 for (at, &column) in limbs.iter().enumerate() {
-                    self.columns[column as usize] = limb(&sums, at, *limb_bits);
+                    self.store(instance, column, limb(&sums, at, *limb_bits));
                 }
                 block.map(|i, acc| from_i64((acc - biases[i]) * multipliers[i]))
             }
@@ -94,15 +132,15 @@ impl Witness {
                 });
                 let remainders = map(&levels, |(_, remainder)| remainder);
                 for (at, &column) in limbs.iter().enumerate() {
-                    self.columns[column as usize] = limb(&remainders, at, *limb_bits);
+                    self.store(instance, column, limb(&remainders, at, *limb_bits));
                 }
-                self.columns[*parity as usize] = map(&levels, |(s, _)| F::from_u64(s as u64));
+                self.store(instance, *parity, map(&levels, |(s, _)| F::from_u64(s as u64)));
                 let odd = Block { accumulators: map(&levels, |(s, _)| s), positions: block.positions };
                 if let Some(slack) = slack {
                     let bounds = odd.map(|i, s| ((1i64 << shift) + (2 * s - 1) * odd_deltas[i]) >> low);
                     let rooms: Vec<i64> =
                         bounds.par_iter().zip(&remainders).map(|(bound, r)| bound - 1 - (r >> low)).collect();
-                    self.columns[*slack as usize] = limb(&rooms, 0, *limb_bits);
+                    self.store(instance, *slack, limb(&rooms, 0, *limb_bits));
                 }
                 if let Some((source, _)) = second {
                     let odd = odd.map(|i, s| from_i64(s * odd_deltas[i]));
@@ -116,8 +154,10 @@ impl Witness {
                     let starts = &starts[i];
                     starts.partition_point(|&t| t <= acc).clamp(1, starts.len() - 1)
                 };
-                self.columns[*lower as usize] = block.map(|i, acc| from_i64(starts[i][interval(i, acc) - 1]));
-                self.columns[*upper as usize] = block.map(|i, acc| from_i64(starts[i][interval(i, acc)]));
+                let below = block.map(|i, acc| from_i64(starts[i][interval(i, acc) - 1]));
+                self.store(instance, *lower, below);
+                let above = block.map(|i, acc| from_i64(starts[i][interval(i, acc)]));
+                self.store(instance, *upper, above);
                 block.map(|i, acc| from_i64(acc - biases[i]))
             }
         };

@@ -7,7 +7,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::constants::single;
-use super::super::elementwise::domain_axes;
 use super::super::requant::intervals;
 use super::super::views::Signal;
 use super::super::{Lowering, same_maps};
@@ -29,11 +28,10 @@ impl Lowering<'_> {
         thresholds: &[Vec<i32>],
     ) -> Result<(), Signal> {
         let view = self.view(input)?.clone();
-        let (column, atoms) = self.carried_output(output, &view)?;
+        let (column, own) = self.carried_output(output, &view)?;
         let dims = self.column_dims(column).to_vec();
-        let axis_of = domain_axes(&atoms);
         let instance = self.new_instance(dims.clone(), Vec::new());
-        let maps = self.read_maps(&view, &axis_of);
+        let maps = self.read_maps(&view, |axis, atom| own.axis(axis, atom));
         let x = self.float_sources(instance, view.column, &maps);
         let y = self.add_source(instance, Source::Column { column, maps: same_maps(dims.len()) });
         let ([lower, upper], [from, to]) = self.hints::<2>(instance);
@@ -41,12 +39,12 @@ impl Lowering<'_> {
         let range = (quantisation.lo(), quantisation.hi());
         // The channel number, as a constant over the channel's atoms.
         let channel = axis.map(|axis| {
-            let own = atoms[axis as usize].clone();
-            let count: u32 = own.iter().product();
-            let maps = (0..own.len())
-                .map(|atom| axis_of(axis as usize, atom).map_or(AxisMap::Sum, |axis| AxisMap::Same { axis }))
+            let sizes = self.axis_sizes(&own, axis as usize);
+            let count: u32 = sizes.iter().product();
+            let maps = (0..sizes.len())
+                .map(|atom| own.axis(axis as usize, atom).map_or(AxisMap::Sum, |axis| AxisMap::Same { axis }))
                 .collect();
-            let column = self.new_constant(own, || (0..i64::from(count)).map(from_i64).collect());
+            let column = self.new_constant(sizes, || (0..i64::from(count)).map(from_i64).collect());
             self.add_source(instance, Source::Column { column, maps })
         });
         // Row 0 is the all-zero tuple of pads; at a real position it would need k >= 0 and k <= -1.
