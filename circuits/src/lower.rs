@@ -2,7 +2,8 @@
 //! the witness columns. Deterministic: anyone with the program derives the same verification key.
 //!
 //! A tensor is stored in one column whose axes are *atoms*: its logical axes, split where a later reshape needs it.
-//! Reshape and transpose only change the *view* of a column. Output channels of a contraction are the outermost axes.
+//! Reshape and transpose only change the *view* of a column. Only the outermost axis of
+//! a column is not padded, so the axis that saves most padding is put there.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

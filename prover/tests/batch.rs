@@ -62,7 +62,7 @@ fn every_operation_runs_in_batches_as_alone() {
     for seed in 1..=2 {
         for (name, program) in tiny::programs::all(seed).into_iter().chain(tiny::activations::all(seed)) {
             for count in [2, 3, 16] {
-                check_execution(&name, &program, count, &tiny_samples(&program, 16));
+                check_execution(name, &program, count, &tiny_samples(&program, 16));
             }
         }
     }
@@ -78,11 +78,11 @@ fn every_operation_runs_in_batches_as_alone() {
 fn every_operation_is_proven_in_batches() {
     for (name, program) in tiny::programs::all(1).into_iter().chain(tiny::activations::all(1)) {
         for count in [2, 3] {
-            check_proof(&name, &program, &tiny_samples(&program, count));
+            check_proof(name, &program, &tiny_samples(&program, count));
         }
     }
     for (name, program) in tiny::programs::all(2).into_iter().chain(tiny::activations::all(2)) {
-        check_proof(&name, &program, &tiny_samples(&program, 16));
+        check_proof(name, &program, &tiny_samples(&program, 16));
     }
 }
 
@@ -122,13 +122,13 @@ fn operator_graphs_run_and_are_proven_in_batches() {
         let held = given.values().map(|a| a.samples).min().unwrap();
         let samples: Vec<Sample> = (0..held).map(|at| reference::inputs(&program, &given, at).unwrap()).collect();
         for count in [2, 3, 16] {
-            check_execution(&name, &program, count, &samples);
+            check_execution(name, &program, count, &samples);
         }
         run += 1;
         // Proofs of batches are slow where tables are large; every second graph shows the rest.
         if run % 2 == 0 && setup(&program).is_ok() {
             let samples = [0, 1].map(|at| samples[at % samples.len()].clone());
-            check_proof(&name, &program, &samples);
+            check_proof(name, &program, &samples);
             proven += 1;
         }
     }

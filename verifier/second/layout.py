@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from multilinear import bits, padded_length, shape_bits
 from rules import table_rows
 
-MAX_HOLES = 1024
+MAX_HOLES = 256
 
 
 def _align(at, b):

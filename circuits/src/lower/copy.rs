@@ -41,8 +41,8 @@ impl Lowering<'_> {
         let dims = self.column_dims(view.column).to_vec();
         let order = self.full_order(view);
         let own = self.column_dims(column).to_vec();
-        // An outermost axis that both columns have (the samples of a batch) stays an axis, so that the list is as long as
-        // one sample.
+        // An outermost axis that both columns have (often the samples of a batch) stays an axis, so that the list is as
+        // long as one sample.
         let shared = match (view.axes.first().map(Vec::as_slice), order.first(), own.first()) {
             (Some(&[0]), Some(0), Some(&size)) if own.len() > 1 && dims.len() > 1 && size > 1 => dims[0] == size,
             _ => false,

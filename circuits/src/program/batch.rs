@@ -3,7 +3,7 @@
 //!
 //! The axis is a new one, never an existing axis of size one: no operation of the model names it, whatever it does to
 //! the axes that it knows. It is outermost, so a batched tensor is its samples one after the other, and inputs are never
-//! padded to a power of two by it (a contraction puts its output channels before it: there the count is padded).
+//! padded to a power of two by it (columns of results may have another axis outermost: there the count is padded).
 //! Constants stay as they are and are broadcast over the samples, but for constant boxes of an [`Arrange`], which are
 //! repeated in the program and committed once (`lower/arrange.rs`).
 

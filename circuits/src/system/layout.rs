@@ -64,7 +64,7 @@ struct Packer {
 }
 
 /// Holes remembered; the oldest is forgotten first.
-const MAX_HOLES: usize = 1024;
+const MAX_HOLES: usize = 256;
 
 impl Packer {
     const fn new() -> Self {
