@@ -122,13 +122,13 @@ fn operator_graphs_run_and_are_proven_in_batches() {
         let held = given.values().map(|a| a.samples).min().unwrap();
         let samples: Vec<Sample> = (0..held).map(|at| reference::inputs(&program, &given, at).unwrap()).collect();
         for count in [2, 3, 16] {
-            check_execution(name, &program, count, &samples);
+            check_execution(&name, &program, count, &samples);
         }
         run += 1;
         // Proofs of batches are slow where tables are large; every second graph shows the rest.
         if run % 2 == 0 && setup(&program).is_ok() {
             let samples = [0, 1].map(|at| samples[at % samples.len()].clone());
-            check_proof(name, &program, &samples);
+            check_proof(&name, &program, &samples);
             proven += 1;
         }
     }
